@@ -1,0 +1,116 @@
+/** Checks the chain of an audit log, oldest rotated file first. */
+import { createReadStream, existsSync } from 'node:fs';
+import { createInterface } from 'node:readline';
+import { parse } from 'lossless-json';
+import { GENESIS, sha256 } from './log.ts';
+
+export interface AuditFault {
+  readonly file: string;
+  readonly line: number;
+  readonly message: string;
+}
+
+export interface Verification {
+  readonly files: readonly string[];
+  readonly records: number;
+  /** Lines a crash left unfinished and the next line accounts for. */
+  readonly stumps: number;
+  /** The chain's first record is number 1: nothing was rotated away. */
+  readonly complete: boolean;
+  readonly lastSeq: number;
+  readonly lastHash: string;
+  readonly faults: readonly AuditFault[];
+}
+
+/** FILE and its rotated predecessors, oldest first. */
+export function auditFiles(file: string): string[] {
+  const files: string[] = [];
+  for (let n = 1; existsSync(`${file}.${n}`); n++) files.unshift(`${file}.${n}`);
+  return existsSync(file) ? [...files, file] : files;
+}
+
+export async function* auditLines(
+  files: readonly string[],
+): AsyncGenerator<{ file: string; line: number; text: string }> {
+  for (const file of files) {
+    let line = 0;
+    const input = createReadStream(file, { encoding: 'utf8' });
+    for await (const text of createInterface({ input, crlfDelay: Number.POSITIVE_INFINITY })) {
+      yield { file, line: ++line, text };
+    }
+  }
+}
+
+export async function verifyAudit(files: readonly string[]): Promise<Verification> {
+  const faults: AuditFault[] = [];
+  let previous: { hash: string; stump: string | undefined } | undefined;
+  let records = 0;
+  let stumps = 0;
+  let lastSeq = 0;
+  let firstSeq: number | undefined;
+  for await (const { file, line, text } of auditLines(files)) {
+    const fault = (message: string): void => {
+      faults.push({ file, line, message });
+    };
+    const hash = sha256(Buffer.from(text));
+    const record = parseRecord(text);
+    if (record === undefined) {
+      if (previous?.stump !== undefined) fault('two damaged lines in a row');
+      previous = { hash, stump: text };
+      continue;
+    }
+    if (previous === undefined) {
+      if (record.seq === 1 && record.prev !== GENESIS) fault('the first record follows something else');
+    } else {
+      if (record.prev !== previous.hash) {
+        fault(
+          `record ${record.seq} does not follow the line before it: something was changed, cut out or put in`,
+        );
+      }
+      if (previous.stump !== undefined) {
+        const accounted =
+          record.kind === 'recovered' && record.stumpBytes === Buffer.byteLength(previous.stump);
+        if (accounted) stumps++;
+        else fault('the line before is damaged and no recovery accounts for it');
+      }
+      if (record.seq !== lastSeq + 1 && lastSeq !== 0)
+        fault(`record ${record.seq} follows record ${lastSeq}`);
+    }
+    firstSeq ??= record.seq;
+    lastSeq = record.seq;
+    records++;
+    previous = { hash, stump: undefined };
+  }
+  if (previous?.stump !== undefined) {
+    const file = files.at(-1) ?? '';
+    faults.push({ file, line: records + stumps + 1, message: 'the last line is unfinished' });
+  }
+  return {
+    files,
+    records,
+    stumps,
+    complete: firstSeq === 1,
+    lastSeq,
+    lastHash: previous?.hash ?? GENESIS,
+    faults,
+  };
+}
+
+interface Chained {
+  readonly seq: number;
+  readonly prev: string;
+  readonly kind: unknown;
+  readonly stumpBytes: unknown;
+}
+
+function parseRecord(text: string): Chained | undefined {
+  let value: unknown;
+  try {
+    value = parse(text, undefined, Number);
+  } catch {
+    return undefined;
+  }
+  if (typeof value !== 'object' || value === null) return undefined;
+  const { seq, prev, kind, stumpBytes } = value as Record<string, unknown>;
+  return typeof seq === 'number' && typeof prev === 'string' ? { seq, prev, kind, stumpBytes } : undefined;
+}
