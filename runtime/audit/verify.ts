@@ -73,8 +73,11 @@ export async function verifyAudit(files: readonly string[]): Promise<Verificatio
         if (accounted) stumps++;
         else fault('the line before is damaged and no recovery accounts for it');
       }
-      if (record.seq !== lastSeq + 1 && lastSeq !== 0)
+      // A stump may have been a record with a number of its own.
+      const gap = record.seq - lastSeq;
+      if (lastSeq !== 0 && gap !== 1 && !(gap === 2 && previous.stump !== undefined)) {
         fault(`record ${record.seq} follows record ${lastSeq}`);
+      }
     }
     firstSeq ??= record.seq;
     lastSeq = record.seq;
