@@ -15,7 +15,20 @@ import {
   type Verdict,
 } from '../../../host-api/contract.ts';
 import { type Call, func } from './signature.ts';
-import { bool, enumeration, failure, list, option, record, s32, string, u32, u64, variant } from './type.ts';
+import {
+  bool,
+  enumeration,
+  failure,
+  list,
+  option,
+  record,
+  type Shape,
+  s32,
+  string,
+  u32,
+  u64,
+  variant,
+} from './type.ts';
 
 export const PACKAGE = 'deputy:policy';
 export const VERSION = '1.0.0';
@@ -54,6 +67,24 @@ export const verdict = variant<Verdict>('verdict', { allow: undefined, deny: str
 export const refusalCode = enumeration('refusal-code', REFUSAL_CODES);
 export const refusal = record<Refusal>('refusal', { code: refusalCode, message: string });
 export const level = enumeration('level', LEVELS);
+
+/** The interface `types`, in the order of the WIT. */
+export const TYPES: readonly Shape[] = [
+  limit,
+  memlock,
+  schedulingPolicy,
+  scheduling,
+  thread,
+  label,
+  threadSelection,
+  memlockRequest,
+  cgroupRequest,
+  operation,
+  verdict,
+  refusalCode,
+  refusal,
+  level,
+];
 
 /** What a plugin may import: interface and function names in camel case. */
 export const IMPORTS = {
