@@ -1,12 +1,11 @@
 import type { Memlock, SchedulingPolicy } from './contract.ts';
 
-/** All of a thread's scheduling that deputy sets, and so has to be able to restore. */
+/** What sched_setattr(2) sets of a thread, and so has to be able to restore. */
 export interface SchedulingState {
   readonly policy: SchedulingPolicy;
   readonly priority: number;
   readonly nice: number;
   readonly resetOnFork: boolean;
-  readonly affinity: readonly number[];
 }
 
 /**
@@ -38,4 +37,21 @@ export type Change =
       readonly startTimeTicks: bigint;
       readonly before: SchedulingState;
       readonly after: SchedulingState;
+    }
+  | {
+      readonly tag: 'affinity';
+      readonly pid: number;
+      readonly tid: number;
+      readonly startTimeTicks: bigint;
+      /** CPU numbers, ascending. */
+      readonly before: readonly number[];
+      readonly after: readonly number[];
     };
+
+export type ChangeOf<Tag extends Change['tag']> = Extract<Change, { tag: Tag }>;
+
+/** The field that a change sets: two changes with one key can't both stand. */
+export function keyOf(change: Change): string {
+  const tid = change.tag === 'memlock' ? '' : (change.tid ?? '');
+  return `${change.tag} ${change.pid} ${tid} ${change.startTimeTicks}`;
+}

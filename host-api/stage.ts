@@ -141,6 +141,9 @@ export class Stage {
       }
     }
     if (nice !== undefined) {
+      if (policy !== undefined && REALTIME.has(policy)) {
+        return this.#refuse('bad-value', `nice ${nice} has no meaning under ${policy}`);
+      }
       if (nice < -20 || nice > 19) return this.#refuse('bad-value', `nice ${nice} is not within -20 to 19`);
       if (nice < ceiling.minNice) {
         return this.#refuse(

@@ -45,15 +45,14 @@ export function readScheduling(tid: number): SchedulingState {
     nice: attr.readInt32LE(16),
     priority: attr.readUInt32LE(20),
     resetOnFork: (attr.readBigUInt64LE(8) & SCHED_FLAG_RESET_ON_FORK) !== 0n,
-    affinity: readAffinity(tid),
   };
 }
 
 /**
- * Sets policy, priority, nice and RESET_ON_FORK, not the affinity. The nice value of a realtime thread is kept by the
+ * Sets policy, priority, nice and RESET_ON_FORK. The nice value of a realtime thread is kept by the
  * kernel only for fair policies: for fifo and rr it must be 0 to pass unchanged.
  */
-export function writeScheduling(tid: number, state: Omit<SchedulingState, 'affinity'>): void {
+export function writeScheduling(tid: number, state: SchedulingState): void {
   const realtime = state.policy === 'fifo' || state.policy === 'rr';
   attr.fill(0);
   attr.writeUInt32LE(ATTR_BYTES, 0);

@@ -1,4 +1,4 @@
-import type { Change } from '../../host-api/change.ts';
+import { type Change, keyOf } from '../../host-api/change.ts';
 import type { Limit, Memlock } from '../../host-api/contract.ts';
 
 /** One grant over one field of one process or thread. */
@@ -8,12 +8,6 @@ export interface Layer {
   /** The connection whose end takes the grant back; absent for one that lasts until `Release` or the process's end. */
   readonly lease: number | undefined;
   readonly change: Change;
-}
-
-/** The field that a change sets: two layers with one key lie on top of each other. */
-export function keyOf(change: Change): string {
-  const tid = change.tag === 'memlock' ? '' : (change.tid ?? '');
-  return `${change.tag} ${change.pid} ${tid} ${change.startTimeTicks}`;
 }
 
 /**

@@ -33,6 +33,7 @@ type Line =
       readonly lease: number | null;
       readonly changes: readonly Change[];
     }
+  | { readonly kind: 'extend'; readonly id: number; readonly changes: readonly Change[] }
   | { readonly kind: 'committed'; readonly id: number; readonly changes: readonly Change[] }
   | { readonly kind: 'undone'; readonly id: number; readonly left: readonly Change[] }
   | { readonly kind: 'layer'; readonly layer: Layer }
@@ -87,6 +88,12 @@ export class Ledger {
     return id;
   }
 
+  /** Changes that became known while the intent was carried out: threads born meanwhile. */
+  extend(id: number, changes: readonly Change[]): void {
+    this.#append({ kind: 'extend', id, changes });
+    this.#extend(id, changes);
+  }
+
   /** All of the intent is applied; `changes` is what was done. */
   committed(id: number, changes: readonly Change[]): void {
     this.#append({ kind: 'committed', id, changes });
@@ -118,6 +125,11 @@ export class Ledger {
 
   close(): void {
     closeSync(this.#fd);
+  }
+
+  #extend(id: number, changes: readonly Change[]): void {
+    const intent = this.#intents.get(id);
+    if (intent !== undefined) this.#intents.set(id, { ...intent, changes: [...intent.changes, ...changes] });
   }
 
   #finish(id: number, changes: readonly Change[]): void {
@@ -175,6 +187,9 @@ export class Ledger {
           owner: { scope: line.scope, lease: line.lease ?? undefined },
           changes: line.changes,
         });
+        return;
+      case 'extend':
+        this.#extend(line.id, line.changes);
         return;
       case 'committed':
         this.#finish(line.id, line.changes);

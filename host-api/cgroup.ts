@@ -1,0 +1,184 @@
+/**
+ * Moving a process, or single threads of it, into a named group below its scope (cgroup-v2.rst).
+ *
+ * A whole process moves in one write to cgroup.procs, its unborn threads included. Threads move one by one, within
+ * the threaded domain of their process, and are swept until a pass finds none left: a thread born meanwhile by one
+ * that has not moved yet is moved by the next pass.
+ */
+
+import { groupPath, prepareGroup } from './cgroup-group.ts';
+import type { Change, ChangeOf } from './change.ts';
+import type { ThreadSelection } from './contract.ts';
+import {
+  type AddressedThread,
+  addressedThreads,
+  type CgroupGroup,
+  type EffectContext,
+  type Recorder,
+  sweep,
+  vanishedThreads,
+} from './effect.ts';
+import type { CgroupFs } from './kernel/cgroup-fs.ts';
+import { isGone, KernelError } from './kernel/errno.ts';
+import { readCgroup } from './kernel/proc.ts';
+import type { Target } from './target.ts';
+
+export interface CgroupEffect {
+  readonly group: string;
+  readonly threads: ThreadSelection;
+}
+
+const ESRCH = 3;
+const EAGAIN = 11;
+const ENOENT = 2;
+
+/** What the effect would change; nothing is touched, the group is not made. */
+export function planCgroup(target: Target, effect: CgroupEffect, context: EffectContext): Change[] {
+  const { group } = resolve(effect, context);
+  const path = groupPath(target.scopePath, group);
+  if (isWholeProcess(target, effect)) return planProcess(target, path);
+  return addressedThreads(target, effect.threads).flatMap((thread) => planThread(target, thread, path) ?? []);
+}
+
+/** Throws a KernelError or GroupError; what was moved until then was told to `recorder`. */
+export function applyCgroup(
+  target: Target,
+  effect: CgroupEffect,
+  context: EffectContext,
+  recorder: Recorder,
+): void {
+  const { fs, group } = resolve(effect, context);
+  const path = prepareGroup(fs, target.scopePath, group);
+  if (isWholeProcess(target, effect)) moveWholeProcess(fs, target, path, recorder);
+  else moveThreads(fs, target, effect, path, recorder);
+}
+
+function resolve(effect: CgroupEffect, context: EffectContext): { fs: CgroupFs; group: CgroupGroup } {
+  const group = context.groups.get(effect.group);
+  if (group === undefined)
+    throw new KernelError('open', ENOENT, `cgroup group ${JSON.stringify(effect.group)}`);
+  if (context.cgroupFs === undefined) throw new KernelError('open', ENOENT, 'cgroup v2: the host has none');
+  return { fs: context.cgroupFs, group };
+}
+
+function isWholeProcess(target: Target, effect: CgroupEffect): boolean {
+  return target.addressed.tag === 'all' && effect.threads.tag === 'addressed';
+}
+
+/** One change for the process where its threads share a cgroup, else one for each thread, so that each finds back. */
+function planProcess(target: Target, path: string): Change[] {
+  const { pid, startTimeTicks } = target.process;
+  const changes = addressedThreads(target, { tag: 'addressed' }).flatMap(
+    (thread) => planThread(target, thread, path) ?? [],
+  );
+  const [first] = changes;
+  if (first === undefined) throw new KernelError('move', ESRCH, `pid ${pid}`);
+  if (changes.some(({ before }) => before !== first.before)) return changes;
+  return [{ tag: 'cgroup', pid, tid: undefined, startTimeTicks, before: first.before, after: path }];
+}
+
+function planThread(target: Target, thread: AddressedThread, path: string): ChangeOf<'cgroup'> | undefined {
+  const { pid } = target.process;
+  const before = readCgroup(thread.tid, pid);
+  if (before === undefined) return undefined;
+  return { tag: 'cgroup', pid, tid: thread.tid, startTimeTicks: thread.startTimeTicks, before, after: path };
+}
+
+function moveWholeProcess(fs: CgroupFs, target: Target, path: string, recorder: Recorder): void {
+  const { pid } = target.process;
+  const changes = planProcess(target, path);
+  recorder.intend(changes);
+  moveProcess(fs, pid, path);
+  for (const change of changes) recorder.done(change);
+}
+
+function moveThreads(
+  fs: CgroupFs,
+  target: Target,
+  effect: CgroupEffect,
+  path: string,
+  recorder: Recorder,
+): void {
+  const reported = new Set<number>();
+  const vanished = (tid: number): void => {
+    if (!reported.has(tid)) recorder.vanished(tid);
+    reported.add(tid);
+  };
+  const settled = new Set<string>();
+  sweep(target, () => {
+    const living = addressedThreads(target, effect.threads);
+    for (const tid of vanishedThreads(target, effect.threads, living)) vanished(tid);
+    const fresh = living.filter(({ tid, startTimeTicks }) => !settled.has(`${tid} ${startTimeTicks}`));
+    for (const thread of fresh) {
+      settled.add(`${thread.tid} ${thread.startTimeTicks}`);
+      const change = planThread(target, thread, path);
+      if (change === undefined) {
+        vanished(thread.tid);
+        continue;
+      }
+      recorder.intend([change]);
+      try {
+        moveThread(fs, target.process.pid, thread.tid, path);
+        recorder.done(change);
+      } catch (error) {
+        if (!isGone(error)) throw error;
+        vanished(thread.tid);
+      }
+    }
+    return fresh.length;
+  });
+}
+
+/** Moves all threads of a process at once, and reads it again. */
+export function moveProcess(fs: CgroupFs, pid: number, path: string): void {
+  if (readCgroup(pid) !== path || !sharesCgroup(pid, path))
+    explain(path, () => fs.write(path, 'cgroup.procs', `${pid}`));
+  confirm(readCgroup(pid), `pid ${pid}`, path);
+}
+
+function sharesCgroup(pid: number, path: string): boolean {
+  const target: Target = {
+    process: { pid, startTimeTicks: 0n, pidfd: -1 },
+    addressed: { tag: 'all' },
+    scopePath: path,
+  };
+  return addressedThreads(target, { tag: 'addressed' }).every(({ tid }) => readCgroup(tid, pid) === path);
+}
+
+/** Moves one thread within its threaded domain, and reads it again. */
+export function moveThread(fs: CgroupFs, pid: number, tid: number, path: string): void {
+  if (readCgroup(tid, pid) !== path) explain(path, () => fs.write(path, 'cgroup.threads', `${tid}`));
+  confirm(readCgroup(tid, pid), `thread ${tid}`, path);
+}
+
+function confirm(now: string | undefined, subject: string, path: string): void {
+  if (now === path) return;
+  if (now === undefined) throw new KernelError('move', ESRCH, subject);
+  throw new KernelError(
+    'move',
+    EAGAIN,
+    `${subject} to ${path}, which lies in ${now}, moved by another at the same time`,
+  );
+}
+
+/** What the kernel means by its errno when a process or thread is written to a cgroup. */
+const REASONS: Readonly<Record<string, string>> = {
+  EBUSY:
+    'the cgroup hands controllers to its children and so takes no processes itself ("no internal processes")',
+  EOPNOTSUPP:
+    'the thread and the cgroup are not in one threaded domain: the group must be threaded, and lie below the cgroup of the process',
+  ENOSPC: 'its cpuset has no CPUs or no memory nodes',
+  EACCES: 'the daemon may not write to it',
+  ENODEV: 'the cgroup was removed',
+  EINVAL: 'a realtime thread in a cgroup without realtime budget, or a kernel thread',
+};
+
+function explain(path: string, write: () => void): void {
+  try {
+    write();
+  } catch (error) {
+    const reason = error instanceof KernelError ? REASONS[error.code] : undefined;
+    if (!(error instanceof KernelError) || reason === undefined) throw error;
+    throw new KernelError(error.call, error.errno, `${error.subject}: ${reason}`);
+  }
+}
