@@ -43,9 +43,11 @@ export function applyMemlock(target: Target, effect: MemlockEffect, recorder: Re
 
 /** Sets and reads again. A limit that the kernel took otherwise than asked is an error, not a grant. */
 export function setMemlock(process: Process, wanted: Memlock): void {
-  if (sameMemlock(readMemlock(process), wanted)) return;
+  const before = readMemlock(process);
+  if (sameMemlock(before, wanted)) return;
   writeMemlock(process, wanted);
   if (sameMemlock(readMemlock(process), wanted)) return;
+  writeMemlock(process, before);
   throw new KernelError(
     'prlimit',
     EAGAIN,

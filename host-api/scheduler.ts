@@ -103,12 +103,14 @@ function merge(tid: number, before: SchedulingState, change: Scheduling): Schedu
   };
 }
 
-/** Sets policy, priority and nice where they differ, and reads them again. */
+/** Sets policy, priority and nice where they differ, and reads them again. What doesn't read back is put back. */
 export function setScheduling(tid: number, wanted: SchedulingState): void {
-  if (sameScheduling(readScheduling(tid), wanted)) return;
+  const before = readScheduling(tid);
+  if (sameScheduling(before, wanted)) return;
   writeScheduling(tid, wanted);
   const now = readScheduling(tid);
   if (sameScheduling(now, wanted)) return;
+  writeScheduling(tid, before);
   throw new KernelError(
     'sched_setattr',
     EAGAIN,
@@ -118,7 +120,8 @@ export function setScheduling(tid: number, wanted: SchedulingState): void {
 
 /** Sets the affinity where it differs, and reads it again. All of the CPUs must be in the thread's cpuset. */
 export function setAffinity(tid: number, wanted: readonly number[]): void {
-  if (sameAffinity(readAffinity(tid), wanted)) return;
+  const before = readAffinity(tid);
+  if (sameAffinity(before, wanted)) return;
   try {
     writeAffinity(tid, wanted);
   } catch (error) {
@@ -132,6 +135,7 @@ export function setAffinity(tid: number, wanted: readonly number[]): void {
   const now = readAffinity(tid);
   // The kernel silently leaves out CPUs that the cpuset doesn't have: asked and got would differ.
   if (!sameAffinity(now, wanted)) {
+    writeAffinity(tid, before);
     throw new KernelError(
       'sched_setaffinity',
       EINVAL,
