@@ -73,8 +73,7 @@ export class CorePlugin implements Plugin {
       this.reset();
       this.#condition = 'broken';
       this.#host.state = state;
-      this.#guest.fault = undefined;
-      this.#guest.inRealloc = false;
+      this.#guest.begin();
       this.#instance.arm(this.#limits.fuel);
       entered = true;
       answer = this.#decide(input.operation);
@@ -93,7 +92,7 @@ export class CorePlugin implements Plugin {
       effects: allowed ? (state.stage?.effects ?? []) : [],
       refusals: state.stage?.refusals ?? [],
       factsRead: [...state.factsRead],
-      log: state.log.lines(),
+      log: state.logLines(),
       fuelUsed: entered ? this.#fuelUsed() : 0n,
       fault: fault && { kind: fault.kind, message: fault.message },
     };
@@ -133,8 +132,8 @@ export class CorePlugin implements Plugin {
     const guest = this.#guest;
     const host = this.#host;
     host.state = new CallState(this.#limits.logBytes);
-    guest.fault = undefined;
-    guest.inRealloc = false;
+    guest.begin();
+    guest.detach();
     let at = 'start';
     try {
       host.phase = 'start';

@@ -8,17 +8,22 @@ import { flatLowererOf, storerOf } from './abi/lower.ts';
 import { type Func, importSignature, type Signature } from './abi/signature.ts';
 import { kebab } from './abi/type.ts';
 import { type Host, IMPORTS } from './abi/world.ts';
+import { LineBuffer } from './line-buffer.ts';
 import { LogSink } from './log-sink.ts';
 import { importModuleNames } from './names.ts';
-import type { DecisionInput } from './seam.ts';
+import type { DecisionInput, LogLine } from './seam.ts';
+import { WASI_MODULE, type WasiOutput, wasiFunctions } from './wasi-deny.ts';
 
 /** What the plugin is doing. It decides which imports answer. */
 export type Phase = 'idle' | 'start' | 'init' | 'decide' | 'post-return';
 
 /** What one call of the plugin sees and leaves behind. */
-export class CallState {
+export class CallState implements WasiOutput {
   readonly factsRead = new Set<string>();
   readonly log: LogSink;
+  random = 0;
+  #stdout: LineBuffer | undefined;
+  #stderr: LineBuffer | undefined;
   readonly input: DecisionInput | undefined;
   readonly stage: Stage | undefined;
 
@@ -26,6 +31,18 @@ export class CallState {
     this.log = new LogSink(logBytes);
     this.input = input;
     this.stage = input && new Stage(input.facts, input.ceilings, input.groups);
+  }
+
+  write(fd: 1 | 2, bytes: Uint8Array): void {
+    if (fd === 1) this.#stdout ??= new LineBuffer(this.log, 'info');
+    else this.#stderr ??= new LineBuffer(this.log, 'warn');
+    (fd === 1 ? this.#stdout : this.#stderr)?.write(bytes);
+  }
+
+  logLines(): readonly LogLine[] {
+    this.#stdout?.flush();
+    this.#stderr?.flush();
+    return this.log.lines();
   }
 }
 
@@ -60,6 +77,11 @@ export class PolicyHost {
       }
       for (const module of importModuleNames(iface)) modules.set(module, fields);
     }
+    const wasi = wasiFunctions(this.#guest, (name) => {
+      this.#pay(name);
+      return this.state;
+    });
+    modules.set(WASI_MODULE, wasi);
     return modules;
   }
 
@@ -116,18 +138,26 @@ export class PolicyHost {
     return this.state.input ?? this.#guest.fail('abi', 'facts outside of decide');
   }
 
-  /** The part of every import that comes before its own work. */
-  #enter(iface: string, path: string): void {
+  /** What every import does before its own work. */
+  #pay(path: string): void {
     const guest = this.#guest;
     // A guest that got past a fault somehow gets no further.
     if (guest.fault !== undefined) throw guest.fault;
+    if (!guest.attached)
+      guest.fail('abi', `${path} called in the start function, before the memory is there`);
+    guest.refresh();
+    guest.charge(COSTS.call);
+  }
+
+  /** What every import of the contract does before its own work. */
+  #enter(iface: string, path: string): void {
+    const guest = this.#guest;
+    this.#pay(path);
     if (guest.inRealloc) guest.fail('abi', `${path} called in cabi_realloc`);
     const phase = this.phase;
     if (phase !== 'decide' && (iface !== 'log' || phase === 'post-return' || phase === 'idle')) {
       guest.fail('abi', `${path} called ${phase === 'idle' ? 'outside of any call' : `in ${phase}`}`);
     }
-    guest.refresh();
-    guest.charge(COSTS.call);
     if (iface !== 'log') this.state.factsRead.add(path);
   }
 

@@ -36,8 +36,23 @@ export class Guest {
 
   attach(exports: GuestExports): void {
     this.#exports = exports;
-    this.#owed = 0;
     this.refresh();
+  }
+
+  /** Before a new instance is made: its start function must not reach the memory of the one before. */
+  detach(): void {
+    this.#exports = undefined;
+  }
+
+  get attached(): boolean {
+    return this.#exports !== undefined;
+  }
+
+  /** Before each call from outside. */
+  begin(): void {
+    this.fault = undefined;
+    this.inRealloc = false;
+    this.#owed = 0;
   }
 
   /** To be called when guest code has run: growing a memory detaches its old buffer. */
@@ -169,7 +184,7 @@ export class Guest {
     if (size === 0) return align;
     this.settle();
     this.inRealloc = true;
-    // Not reset on a throw: the call is over then, and `attach` or the next decision resets it.
+    // Not reset on a throw: the call is over then, and `begin` of the next resets it.
     const ptr = Number(this.#attached().realloc(0, 0, align, size)) >>> 0;
     this.inRealloc = false;
     this.refresh();

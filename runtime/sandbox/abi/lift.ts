@@ -18,7 +18,7 @@ export function loader<T>(type: Type<T>): Load<T> {
 }
 
 export function flatLifter<T>(type: Type<T>): LiftFlat<T> {
-  return liftFlat(type) as LiftFlat<T>;
+  return flatLifterOf(type) as LiftFlat<T>;
 }
 
 /** Lifts the parameters of a function, given by name. */
@@ -29,7 +29,7 @@ export function paramLifter(
   const members = params.map((param, index) => ({
     key: param.name,
     flat: at[index]?.flat ?? 0,
-    lift: liftFlat(param.of),
+    lift: flatLifterOf(param.of),
   }));
   return (guest, flat, start) => {
     const value: Record<string, unknown> = {};
@@ -98,7 +98,7 @@ export function loaderOf(shape: Shape): Load<unknown> {
   }
 }
 
-function liftFlat(shape: Shape): LiftFlat<unknown> {
+export function flatLifterOf(shape: Shape): LiftFlat<unknown> {
   switch (shape.kind) {
     case 'bool':
       return (_guest, flat, at) => i32(flat[at]) !== 0;
@@ -120,7 +120,7 @@ function liftFlat(shape: Shape): LiftFlat<unknown> {
     }
     case 'option':
     case 'failure': {
-      const lift = liftFlat(shape.of);
+      const lift = flatLifterOf(shape.of);
       const check = discriminantChecker(shape.kind === 'option' ? 'option' : 'result', 2);
       return (guest, flat, at) =>
         check(guest, i32(flat[at]) >>> 0) === 0 ? undefined : lift(guest, flat, at + 1);
@@ -130,7 +130,7 @@ function liftFlat(shape: Shape): LiftFlat<unknown> {
       const fields = shape.fields.map((field, index) => ({
         key: field.key,
         flat: places[index]?.flat ?? 0,
-        lift: liftFlat(field.of),
+        lift: flatLifterOf(field.of),
       }));
       return (guest, flat, at) => {
         const value: Record<string, unknown> = {};
@@ -142,7 +142,7 @@ function liftFlat(shape: Shape): LiftFlat<unknown> {
       const check = discriminantChecker(shape.name, shape.cases.length);
       const cases = shape.cases.map((one) => ({
         name: one.name,
-        lift: one.of === undefined ? undefined : liftFlat(one.of),
+        lift: one.of === undefined ? undefined : flatLifterOf(one.of),
       }));
       return (guest, flat, at) => {
         const one = cases[check(guest, i32(flat[at]) >>> 0)];
