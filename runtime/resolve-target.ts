@@ -5,10 +5,10 @@
  * A pid outside the scope and a pid that does not exist get the same answer, TargetNotInScope: a client must not learn
  * which pids the rest of the host uses. `comm` is never looked at.
  */
-import { readlinkSync } from 'node:fs';
 import { DeputyError } from '../host-api/errors.ts';
 import type { CgroupFs } from '../host-api/kernel/cgroup-fs.ts';
 import { KernelError } from '../host-api/kernel/errno.ts';
+import { readPidNamespace } from '../host-api/kernel/pid-namespace.ts';
 import { closePidfd, isAlive, openPidfd, pidfdId } from '../host-api/kernel/pidfd.ts';
 import {
   isKernelThread,
@@ -57,8 +57,8 @@ export function resolveTarget(
   cgroupFs: CgroupFs | undefined,
 ): ResolvedTarget {
   const pid = requested.pid === undefined ? peer.process.pid : hostPid(peer, scope, requested.pid, cgroupFs);
+  if (pid === undefined) throw notInScope(requested.pid ?? 0, scope);
   const named = requested.pid ?? pid;
-  if (pid === undefined) throw notInScope(named, scope);
   const process = openProcess(pid, named, scope);
   try {
     checkProcess(process, named, scope);
@@ -139,9 +139,9 @@ function checkClaims(process: Process, named: number, requested: RequestedTarget
 
 /** Undefined where no process in scope has this pid in the client's namespace. */
 function hostPid(peer: Peer, scope: Scope, pid: number, cgroupFs: CgroupFs | undefined): number | undefined {
-  const namespace = pidNamespace(peer.process.pid);
+  const namespace = readPidNamespace(peer.process.pid);
   if (namespace === undefined) throw new DeputyError('PeerGone', 'the process that connected has exited');
-  if (namespace === pidNamespace('self')) return pid;
+  if (namespace === readPidNamespace('self')) return pid;
   const level = (readStatus(peer.process.pid)?.namespacePids.length ?? 0) - 1;
   const matches = scopeProcesses(scope, cgroupFs).filter(
     (candidate) => seenFrom(candidate, namespace, level) === pid,
@@ -161,44 +161,12 @@ function hostPid(peer: Peer, scope: Scope, pid: number, cgroupFs: CgroupFs | und
 /**
  * The pid that a process has in the namespace at that level, or undefined where it isn't in it. NSpid lists the pids
  * from our namespace inwards; that the list is long enough doesn't prove that it is *this* namespace, since two pods
- * have the same depth. So the namespaces themselves are compared, walking up from the candidate's own.
+ * have the same depth. So the namespaces themselves are compared, going outwards from the candidate's own.
  */
-function seenFrom(candidate: number, namespace: string, level: number): number | undefined {
+function seenFrom(candidate: number, namespace: bigint, level: number): number | undefined {
   const pids = readStatus(candidate)?.namespacePids;
   if (pids === undefined || pids.length <= level) return undefined;
-  const own = pidNamespace(candidate);
-  if (own === undefined) return undefined;
-  if (pids.length === level + 1) return own === namespace ? pids[level] : undefined;
-  // Deeper than the peer: in a namespace made inside some namespace of the peer's depth. Which one is told by its
-  // ancestors: the first process outwards that lies at the peer's level lies in it.
-  return ancestorNamespace(candidate, level) === namespace ? pids[level] : undefined;
-}
-
-/** Processes between a namespace's init and the one that made it; a bound, for parents can't form a circle. */
-const MAX_ANCESTORS = 64;
-
-function ancestorNamespace(pid: number, level: number): string | undefined {
-  let current = pid;
-  for (let n = 0; n < MAX_ANCESTORS; n++) {
-    const status = readStatus(current);
-    const stat = readStat(current);
-    if (status === undefined || stat === undefined) return undefined;
-    if (status.namespacePids.length === level + 1) return pidNamespace(current);
-    if (status.namespacePids.length <= level) return undefined;
-    current = stat.parentPid;
-  }
-  return undefined;
-}
-
-/** "pid:[4026531836]" */
-function pidNamespace(pid: number | 'self'): string | undefined {
-  try {
-    return readlinkSync(`/proc/${pid}/ns/pid`);
-  } catch (error) {
-    const { code } = error as NodeJS.ErrnoException;
-    if (code === 'ENOENT' || code === 'ESRCH') return undefined;
-    throw error;
-  }
+  return readPidNamespace(candidate, pids.length - 1 - level) === namespace ? pids[level] : undefined;
 }
 
 /** Host pids of all processes in the scope's cgroup and those below it. */
@@ -261,7 +229,8 @@ function hostThreads(
 /** Living threads of the process: the client's number → ours. */
 function threadNumbers(peer: Peer, process: Process): Map<number, number> {
   const tids = listThreads(process.pid);
-  if (pidNamespace(peer.process.pid) === pidNamespace('self')) return new Map(tids.map((tid) => [tid, tid]));
+  if (readPidNamespace(peer.process.pid) === readPidNamespace('self'))
+    return new Map(tids.map((tid) => [tid, tid]));
   const level = (readStatus(peer.process.pid)?.namespacePids.length ?? 0) - 1;
   const numbers = new Map<number, number>();
   for (const tid of tids) {
