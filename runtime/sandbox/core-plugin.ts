@@ -6,10 +6,12 @@ import { type CoreValue, loader } from './abi/lift.ts';
 import { flatLowerer } from './abi/lower.ts';
 import { failure, string } from './abi/type.ts';
 import { operation, verdict } from './abi/world.ts';
-import { CallState, PolicyHost } from './imports.ts';
+import { Call } from './call.ts';
+import { hostFunctions } from './imports.ts';
 import { Instance, type Snapshot } from './instance.ts';
 import { link } from './link.ts';
 import type { ExportNames } from './names.ts';
+import { PolicyHost } from './policy-host.ts';
 import { messageOf, type Prepared, prepare } from './prepare.ts';
 import {
   type Decision,
@@ -57,7 +59,7 @@ export class CorePlugin implements Plugin {
     this.#guest = new Guest();
     this.#host = new PolicyHost(this.#guest, source.limits.logBytes);
     this.#prepared = prepare(source);
-    const linked = link(source.name, this.#prepared, this.#host.functions());
+    const linked = link(source.name, this.#prepared, hostFunctions(this.#guest, this.#host));
     this.#names = linked.names;
     this.#imports = linked.imports;
     this.#instance = this.#instantiate(true);
@@ -65,14 +67,14 @@ export class CorePlugin implements Plugin {
   }
 
   decide(input: DecisionInput): Decision {
-    const state = new CallState(this.#limits.logBytes, input);
+    const call = new Call(this.#limits.logBytes, input);
     let answer: Verdict | undefined;
     let fault: GuestFault | undefined;
     let entered = false;
     try {
       this.reset();
       this.#condition = 'broken';
-      this.#host.state = state;
+      this.#host.call = call;
       this.#guest.begin();
       this.#instance.arm(this.#limits.fuel);
       entered = true;
@@ -83,19 +85,7 @@ export class CorePlugin implements Plugin {
     }
     this.#host.phase = 'idle';
     if (fault === undefined) this.#condition = 'used';
-    const allowed = fault === undefined && answer?.tag === 'allow';
-    return {
-      verdict:
-        fault === undefined && answer !== undefined
-          ? answer
-          : { tag: 'deny', val: `plugin ${this.name} failed: ${fault?.message ?? 'no verdict'}` },
-      effects: allowed ? (state.stage?.effects ?? []) : [],
-      refusals: state.stage?.refusals ?? [],
-      factsRead: [...state.factsRead],
-      log: state.logLines(),
-      fuelUsed: entered ? this.#fuelUsed() : 0n,
-      fault: fault && { kind: fault.kind, message: fault.message },
-    };
+    return call.decision(this.name, answer, fault, entered ? this.#fuelUsed() : 0n);
   }
 
   reset(): void {
@@ -131,7 +121,7 @@ export class CorePlugin implements Plugin {
   #instantiate(withInit: boolean): Instance {
     const guest = this.#guest;
     const host = this.#host;
-    host.state = new CallState(this.#limits.logBytes);
+    host.call = new Call(this.#limits.logBytes);
     guest.begin();
     guest.detach();
     let at = 'start';

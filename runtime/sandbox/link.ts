@@ -1,4 +1,4 @@
-import type { HostFunctions } from './imports.ts';
+import type { HostFunctions } from './host-function.ts';
 import { type ExportNames, LEGACY_NAMES, STANDARD_NAMES } from './names.ts';
 import type { Prepared } from './prepare.ts';
 import { SandboxError } from './seam.ts';

@@ -8,7 +8,7 @@ import { COSTS } from './abi/costs.ts';
 import type { Guest } from './abi/guest.ts';
 import type { CoreType } from './abi/layout.ts';
 import type { CoreValue } from './abi/lift.ts';
-import type { HostFunction } from './imports.ts';
+import type { HostFunction } from './host-function.ts';
 
 export const WASI_MODULE = 'wasi_snapshot_preview1';
 
@@ -77,7 +77,7 @@ type Answered = {
   [N in keyof typeof WASI_TABLE]: (typeof WASI_TABLE)[N][1] extends 'answer' ? N : never;
 }[keyof typeof WASI_TABLE];
 
-/** Where stdout and stderr go. */
+/** What a call keeps for WASI. */
 export interface WasiOutput {
   write(fd: 1 | 2, bytes: Uint8Array): void;
   /** The state of the random numbers, set back before each call, since a decision must not depend on the one before. */

@@ -1,6 +1,5 @@
-import type { Fault } from '../seam.ts';
+import { Account } from './account.ts';
 import { COSTS } from './costs.ts';
-import { GuestFault } from './fault.ts';
 
 /** Longest string and list that the host takes from a plugin. Far above what a policy needs, far below what memory holds. */
 export const MAX_STRING_BYTES = 64 * 1024;
@@ -23,16 +22,11 @@ export interface GuestExports {
  * ABI demands, and paid for with fuel *before* it happens; a violation is a `GuestFault` of kind `abi`.
  * All of `memory` is the plugin's to change, while the host isn't reading: nothing read is read twice.
  */
-export class Guest {
-  /** The first thing that went wrong in this call. Set before anything is thrown, so a guest can't hide it. */
-  fault: GuestFault | undefined;
-  /** True while guest code runs on behalf of the host (`cabi_realloc`): the canonical ABI lets it call nothing then. */
-  inRealloc = false;
+export class Guest extends Account {
   #exports: GuestExports | undefined;
   #view = new DataView(new ArrayBuffer(0));
   #bytes = new Uint8Array(0);
   #buffer: ArrayBufferLike = this.#view.buffer;
-  #owed = 0;
 
   attach(exports: GuestExports): void {
     this.#exports = exports;
@@ -48,13 +42,6 @@ export class Guest {
     return this.#exports !== undefined;
   }
 
-  /** Before each call from outside. */
-  begin(): void {
-    this.fault = undefined;
-    this.inRealloc = false;
-    this.#owed = 0;
-  }
-
   /** To be called when guest code has run: growing a memory detaches its old buffer. */
   refresh(): void {
     const buffer = this.#attached().memory.buffer;
@@ -62,28 +49,6 @@ export class Guest {
     this.#buffer = buffer;
     this.#view = new DataView(buffer);
     this.#bytes = new Uint8Array(buffer);
-  }
-
-  fail(kind: Fault, message: string): never {
-    this.fault ??= new GuestFault(kind, message);
-    throw this.fault;
-  }
-
-  /** Notes fuel to be taken by the next `settle`. */
-  owe(units: number): void {
-    this.#owed += units;
-  }
-
-  /** Takes the fuel noted so far. Throws a fault of kind `fuel` if there isn't enough. */
-  settle(): void {
-    const units = this.#owed;
-    this.#owed = 0;
-    if (units > 0 && !this.#attached().burn(units)) this.fail('fuel', 'out of fuel in a host call');
-  }
-
-  charge(units: number): void {
-    this.#owed += units;
-    this.settle();
   }
 
   /** Throws unless `size` bytes at `ptr` lie in memory and `ptr` is aligned. */
@@ -190,6 +155,10 @@ export class Guest {
     this.refresh();
     this.check(ptr, size, align, `what cabi_realloc returned for ${what}`);
     return ptr;
+  }
+
+  protected override burn(units: number): boolean {
+    return this.#attached().burn(units);
   }
 
   #attached(): GuestExports {
