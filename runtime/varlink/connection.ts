@@ -1,0 +1,147 @@
+/**
+ * One client. Calls are answered one after another in their order; while one is being answered nothing more is read,
+ * so that a client can't have more under way than one call and what the kernel buffers.
+ */
+import { once } from 'node:events';
+import type { Socket } from 'node:net';
+import { FrameError, FrameReader } from './frames.ts';
+import { decodeJson, encodeJson, type Json } from './json.ts';
+import { type Call, type Parameters, VarlinkError, type VarlinkService } from './service.ts';
+
+export interface ConnectionOptions {
+  readonly maxMessageBytes: number;
+  /** 0 for none. */
+  readonly idleTimeoutMs: number;
+  /** How long a client may leave its replies unread. */
+  readonly writeTimeoutMs: number;
+  /** The name of the error for a message that can't be understood: the connection ends with it. */
+  readonly invalidMessage: string;
+}
+
+/** Serves until the client leaves, breaks the protocol, or `signal` ends it after the call under way. */
+export async function serveConnection<Context>(
+  socket: Socket,
+  service: VarlinkService<Context>,
+  context: Context,
+  options: ConnectionOptions,
+  signal: AbortSignal,
+): Promise<void> {
+  const frames = new FrameReader(options.maxMessageBytes);
+  if (options.idleTimeoutMs > 0) socket.setTimeout(options.idleTimeoutMs, () => socket.destroy());
+  let busy = false;
+  const stop = (): void => {
+    if (!busy) socket.destroySoon();
+  };
+  signal.addEventListener('abort', stop, { once: true });
+  try {
+    for await (const chunk of socket.iterator({ destroyOnReturn: false })) {
+      for (const message of frames.push(chunk as Uint8Array)) {
+        busy = true;
+        await answer(socket, service, context, message, options);
+        busy = false;
+        if (socket.destroyed || signal.aborted) return;
+        // Between two calls of one client, the others have their turn.
+        await nextTurn();
+      }
+    }
+  } catch (error) {
+    if (error instanceof FrameError || error instanceof MessageError) {
+      await send(socket, { error: options.invalidMessage, parameters: { message: error.message } }, options);
+      return;
+    }
+    if (!isDisconnect(error)) throw error;
+  } finally {
+    signal.removeEventListener('abort', stop);
+    // A peer that never closes its side would keep the socket half open for ever.
+    socket.destroySoon();
+  }
+}
+
+/** A message that is no call. Where the next one begins is known, but a client this broken is not to be trusted. */
+class MessageError extends Error {}
+
+async function answer<Context>(
+  socket: Socket,
+  service: VarlinkService<Context>,
+  context: Context,
+  message: Uint8Array,
+  options: ConnectionOptions,
+): Promise<void> {
+  const call = parseCall(message);
+  const reply = async (value: Reply): Promise<void> => {
+    if (!call.oneway) await send(socket, value, options);
+  };
+  try {
+    const result = await service.call(call, context);
+    if (!isStream(result)) return await reply({ parameters: result });
+    // One value late, so that the last goes out without `continues`.
+    let held: Parameters | undefined;
+    for await (const value of result) {
+      if (socket.destroyed) return;
+      if (held !== undefined) await reply({ parameters: held, continues: true });
+      held = value;
+    }
+    await reply({ parameters: held ?? {} });
+  } catch (error) {
+    if (!(error instanceof VarlinkError)) throw error;
+    await reply({ error: error.error, parameters: error.parameters });
+  }
+}
+
+interface Reply {
+  readonly error?: string;
+  readonly parameters: Parameters;
+  readonly continues?: true;
+}
+
+function parseCall(message: Uint8Array): Call {
+  let value: Json;
+  try {
+    value = decodeJson(message);
+  } catch (error) {
+    if (error instanceof SyntaxError) throw new MessageError(error.message);
+    throw error;
+  }
+  if (typeof value !== 'object' || value === null || Array.isArray(value)) {
+    throw new MessageError('the message is not a JSON object');
+  }
+  const { method, parameters = {}, more = false, oneway = false, upgrade = false } = value;
+  if (typeof method !== 'string') throw new MessageError('the message has no "method"');
+  for (const [name, flag] of Object.entries({ more, oneway, upgrade })) {
+    if (typeof flag !== 'boolean') throw new MessageError(`"${name}" is not true or false`);
+  }
+  if (upgrade === true) throw new MessageError('"upgrade" is not supported');
+  return { method, parameters: parameters ?? {}, more: more === true, oneway: oneway === true };
+}
+
+async function send(socket: Socket, reply: Reply, options: ConnectionOptions): Promise<void> {
+  if (socket.destroyed || !socket.writable) return;
+  if (socket.write(`${encodeJson(reply)}\0`)) return;
+  // The client does not read. It gets its time, holds up nobody else, and can't make us buffer.
+  const timer = setTimeout(() => socket.destroy(), options.writeTimeoutMs);
+  try {
+    await Promise.race([once(socket, 'drain'), once(socket, 'close')]);
+  } finally {
+    clearTimeout(timer);
+  }
+}
+
+function isStream(value: Parameters | AsyncIterable<Parameters>): value is AsyncIterable<Parameters> {
+  return Symbol.asyncIterator in value;
+}
+
+function nextTurn(): Promise<void> {
+  return new Promise((resolve) => setImmediate(resolve));
+}
+
+const DISCONNECTS = new Set([
+  'ECONNRESET',
+  'EPIPE',
+  'ERR_STREAM_PREMATURE_CLOSE',
+  'ERR_STREAM_DESTROYED',
+  'ABORT_ERR',
+]);
+
+function isDisconnect(error: unknown): boolean {
+  return DISCONNECTS.has((error as NodeJS.ErrnoException).code ?? '');
+}
