@@ -45,9 +45,14 @@ export class Instance implements GuestExports {
     if (this.#depth !== undefined) this.#depth.value = 0;
   }
 
-  /** Negative or zero where the fuel has run out. */
   get fuelLeft(): bigint {
-    return this.#fuel?.value ?? 0n;
+    const left = this.#fuel?.value ?? 0n;
+    return left < 0n ? 0n : left;
+  }
+
+  /** Which counter, if any, says that it ended the call. */
+  get exhausted(): 'fuel' | 'depth' | undefined {
+    return undefined;
   }
 
   burn = (units: number): boolean => {
