@@ -30,7 +30,8 @@ export function readPeerCredentials(socketFd: number): PeerCredentials {
 
 /**
  * A pidfd of the very process that connected, taken by the kernel at that time: no pid in between that could mean
- * another. Undefined before Linux 6.5. Throws a KernelError: ESRCH or ENODATA where the process has been reaped.
+ * another. Undefined before Linux 6.5. Throws a KernelError: ESRCH or, on
+ * older kernels, EINVAL where the process has been reaped; since 6.16 it gives a pidfd even then.
  */
 export function openPeerPidfd(socketFd: number): number | undefined {
   length.writeInt32LE(4, 0);
