@@ -9,7 +9,6 @@
  * - It dies, its first thread ends, or it changes its effective uid or gid (by itself or by a set-user-ID program):
  *   every further request is refused as PeerGone.
  */
-import type { Socket } from 'node:net';
 import { DeputyError } from '../host-api/errors.ts';
 import { openPeerPidfd, type PeerCredentials, readPeerCredentials } from '../host-api/kernel/peer-socket.ts';
 import { closePidfd, isAlive, openPidfd } from '../host-api/kernel/pidfd.ts';
@@ -49,16 +48,6 @@ export class Peer {
     this.namespaceLevel = namespacePids.length - 1;
     this.ownPid = namespacePids.at(-1) ?? process.pid;
     this.exeUntrusted = readExeUntrusted(process.pid);
-  }
-
-  /** The peer of an accepted connection. Throws as `open` does. */
-  static of(socket: Socket): Peer {
-    // Node shows the descriptor nowhere else; it is there in 20, 22 and 24. Without it nobody is let in.
-    const fd = (socket as { _handle?: { fd?: unknown } | null })._handle?.fd;
-    if (typeof fd !== 'number' || fd < 0) {
-      throw new DeputyError('PeerGone', 'the connection was closed before its peer could be identified');
-    }
-    return Peer.open(fd);
   }
 
   /**

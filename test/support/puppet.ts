@@ -63,6 +63,11 @@ export class Puppet {
   }
 }
 
+export function descriptorOf(socket: Socket): number {
+  const { fd } = (socket as unknown as { _handle: { fd: number } })._handle;
+  return fd;
+}
+
 /** A socket that everybody may connect to, and the peers of what connects. All of it ends with `close`. */
 export class Reception {
   readonly path: string;
@@ -104,8 +109,8 @@ export class Reception {
     return socket;
   }
 
-  async peerOf(puppet: Puppet, identify: (socket: Socket) => Peer = Peer.of): Promise<Peer> {
-    const peer = identify(await this.socketOf(puppet));
+  async peerOf(puppet: Puppet, identify: (fd: number) => Peer = Peer.open): Promise<Peer> {
+    const peer = identify(descriptorOf(await this.socketOf(puppet)));
     this.#peers.push(peer);
     return peer;
   }

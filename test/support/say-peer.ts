@@ -2,10 +2,11 @@
 import { createServer } from 'node:net';
 import { DeputyError } from '../../host-api/errors.ts';
 import { Peer } from '../../runtime/peer.ts';
+import { descriptorOf } from './puppet.ts';
 
 const server = createServer((socket) => {
   try {
-    const { uid, ownPid } = Peer.of(socket);
+    const { uid, ownPid } = Peer.open(descriptorOf(socket));
     console.log(JSON.stringify({ uid, ownPid }));
   } catch (error) {
     console.log(
