@@ -4,14 +4,20 @@
  * `set-memlock` is about the process, so its threads are not read and are an empty list.
  */
 import { readFileSync } from 'node:fs';
-import type { Facts, OperationName, Thread } from '../host-api/contract.ts';
+import type { Facts, Memlock, OperationName, Thread } from '../host-api/contract.ts';
 import { parseCpuList } from '../host-api/cpu-list.ts';
 import { DeputyError } from '../host-api/errors.ts';
 import type { CgroupFs } from '../host-api/kernel/cgroup-fs.ts';
-import { isGone } from '../host-api/kernel/errno.ts';
+import { isGone, KernelError } from '../host-api/kernel/errno.ts';
 import { isAlive } from '../host-api/kernel/pidfd.ts';
 import { readMemlock } from '../host-api/kernel/prlimit.ts';
-import { listThreads, readCgroup, readCommUntrusted, readStatus } from '../host-api/kernel/proc.ts';
+import {
+  listThreads,
+  readCgroup,
+  readCommUntrusted,
+  readMemlockShown,
+  readStatus,
+} from '../host-api/kernel/proc.ts';
 import { readAffinity, readScheduling } from '../host-api/kernel/sched.ts';
 import type { AddressedThreads } from '../host-api/target.ts';
 import { MAX_THREADS } from './find-threads.ts';
@@ -49,7 +55,7 @@ export function takeFacts(
         uid: status.uids[1],
         gid: status.gids[1],
         isSubject: target.isPeer,
-        memlock: readMemlock(target.process),
+        memlock: memlockOf(target),
         cgroup,
         memoryLimit: cgroupFs && lowestMemoryMax(cgroupFs, cgroup),
         cpus: allowedCpus(cgroupFs, cgroup),
@@ -65,6 +71,18 @@ export function takeFacts(
   } catch (error) {
     throw isGone(error) ? exited(target) : error;
   }
+}
+
+function memlockOf(target: ResolvedTarget): Memlock {
+  try {
+    return readMemlock(target.process);
+  } catch (error) {
+    if (!(error instanceof KernelError) || error.code !== 'EPERM') throw error;
+  }
+  // Without CAP_SYS_RESOURCE the other operations are to work all the same.
+  const memlock = readMemlockShown(target.process.pid);
+  if (memlock === undefined) throw exited(target);
+  return memlock;
 }
 
 /** Those addressed that live, ascending. Threads that end meanwhile are left out. */

@@ -1,5 +1,6 @@
 /** What proc(5) tells about processes and threads, parsed so that no name a process gives itself can mislead. */
 import { closeSync, openSync, readdirSync, readFileSync, readlinkSync, readSync } from 'node:fs';
+import type { Limit, Memlock } from '../contract.ts';
 
 export interface ProcStat {
   /** R, S, D, Z, T, t, X, I … */
@@ -90,6 +91,26 @@ export function readCommUntrusted(tid: number, pid: number): string | undefined 
 /** The cgroup v2 path, or undefined: gone, or on no cgroup v2. Exactly as the kernel prints it. */
 export function readCgroup(id: number, threadOf?: number): string | undefined {
   return parseCgroup(readPath(`${folder(id, threadOf)}/cgroup`));
+}
+
+/**
+ * RLIMIT_MEMLOCK as /proc/PID/limits shows it to everybody; prlimit(2) shows it to the process's own user and to
+ * CAP_SYS_RESOURCE alone.
+ */
+export function readMemlockShown(pid: number): Memlock | undefined {
+  const length = readPath(`/proc/${pid}/limits`);
+  if (length <= 0) return undefined;
+  const line = /^Max locked memory +(\d+|unlimited) +(\d+|unlimited) /m.exec(
+    buffer.toString('latin1', 0, length),
+  );
+  const [, soft, hard] = line ?? [];
+  if (soft === undefined || hard === undefined)
+    throw new RangeError('a limits file of /proc has no locked memory');
+  return { soft: parseLimit(soft), hard: parseLimit(hard) };
+}
+
+function parseLimit(text: string): Limit {
+  return text === 'unlimited' ? { tag: 'unlimited' } : { tag: 'bytes', val: BigInt(text) };
 }
 
 /** Fields of proc_pid_stat(5), counted from the state, which follows the name. */
