@@ -141,7 +141,7 @@ function explained(error: unknown, pid: number, hidden: boolean): unknown {
   if (hidden && code === 'ENOENT') {
     return new DeputyError(
       'NotSupported',
-      "/proc hides the caller's process: mount it without hidepid, or with gid= of a group the daemon is in (proc(5))",
+      "/proc hides the caller's process: mount it without hidepid, or put the daemon in the group of gid= (proc(5))",
     );
   }
   // ESRCH of pidfd_open, ENOENT of /proc, ESRCH, EINVAL or ENODATA of SO_PEERPIDFD, by version: reaped. Anything else

@@ -256,24 +256,34 @@ describe('no peer', () => {
   it.skipIf(!root).each([
     [
       "in a pid namespace outside the daemon's",
-      ['--mount-proc'],
+      ['--pid', '--fork', '--kill-child', '--mount-proc'],
       'PeerGone',
       /pid namespace that the daemon cannot see/,
     ],
     [
       'described by the /proc of another namespace',
-      [],
+      ['--pid', '--fork', '--kill-child'],
       'NotSupported',
       /\/proc belongs to another pid namespace/,
+    ],
+    [
+      'hidden by /proc',
+      [
+        '--mount',
+        'sh',
+        '-c',
+        'mount -t proc -o hidepid=2 proc /proc; exec setpriv --regid=65534 --clear-groups --bounding-set=-sys_ptrace "$@"',
+        'sh',
+      ],
+      'NotSupported',
+      /mount it without hidepid/,
     ],
   ])(titled('is %s', whyNotRoot), async (_, options, code, message) => {
     const path = `${reception.folder}/nested`;
     const program = new URL('../support/say-peer.ts', import.meta.url).pathname;
-    const daemon = spawn(
-      'unshare',
-      ['--pid', '--fork', '--kill-child', ...options, process.execPath, '--import', 'tsx', program, path],
-      { stdio: ['ignore', 'pipe', 'inherit'] },
-    );
+    const daemon = spawn('unshare', [...options, process.execPath, '--import', 'tsx', program, path], {
+      stdio: ['ignore', 'pipe', 'inherit'],
+    });
     const lines = createInterface(daemon.stdout)[Symbol.asyncIterator]();
     expect((await lines.next()).value).toBe('listening');
     await (await reception.puppet()).does('connect', path);
