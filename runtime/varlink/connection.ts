@@ -6,7 +6,10 @@ import { once } from 'node:events';
 import type { Socket } from 'node:net';
 import { FrameError, FrameReader } from './frames.ts';
 import { decodeJson, encodeJson, type Json } from './json.ts';
-import { type Call, type Parameters, VarlinkError, type VarlinkService } from './service.ts';
+import { type Call, type Parameters, type Stream, VarlinkError, type VarlinkService } from './service.ts';
+
+/** How long a client that broke the protocol may take to read the answer to that. */
+const LINGER_MS = 1000;
 
 export interface ConnectionOptions {
   readonly maxMessageBytes: number;
@@ -16,12 +19,17 @@ export interface ConnectionOptions {
   readonly writeTimeoutMs: number;
   /** The name of the error for a message that can't be understood: the connection ends with it. */
   readonly invalidMessage: string;
+  /** End after the first call. */
+  readonly once?: boolean;
 }
+
+/** What a connection needs of a service. */
+export type Callee<Context> = Pick<VarlinkService<Context>, 'call'>;
 
 /** Serves until the client leaves, breaks the protocol, or `signal` ends it after the call under way. */
 export async function serveConnection<Context>(
   socket: Socket,
-  service: VarlinkService<Context>,
+  service: Callee<Context>,
   context: Context,
   options: ConnectionOptions,
   signal: AbortSignal,
@@ -29,17 +37,22 @@ export async function serveConnection<Context>(
   const frames = new FrameReader(options.maxMessageBytes);
   if (options.idleTimeoutMs > 0) socket.setTimeout(options.idleTimeoutMs, () => socket.destroy());
   let busy = false;
+  const left = new AbortController();
+  const end = (): void => left.abort();
   const stop = (): void => {
+    end();
     if (!busy) socket.destroySoon();
   };
   signal.addEventListener('abort', stop, { once: true });
+  socket.once('close', end);
   try {
     for await (const chunk of socket.iterator({ destroyOnReturn: false })) {
       for (const message of frames.push(chunk as Uint8Array)) {
         busy = true;
-        await answer(socket, service, context, message, options);
+        await answer(socket, service, context, message, options, left.signal);
         busy = false;
         if (socket.destroyed || signal.aborted) return;
+        if (options.once === true) return await linger(socket);
         // Between two calls of one client, the others have their turn.
         await nextTurn();
       }
@@ -47,11 +60,13 @@ export async function serveConnection<Context>(
   } catch (error) {
     if (error instanceof FrameError || error instanceof MessageError) {
       await send(socket, { error: options.invalidMessage, parameters: { message: error.message } }, options);
-      return;
+      return await linger(socket);
     }
     if (!isDisconnect(error)) throw error;
   } finally {
     signal.removeEventListener('abort', stop);
+    socket.off('close', end);
+    end();
     // A peer that never closes its side would keep the socket half open for ever.
     socket.destroySoon();
   }
@@ -62,26 +77,25 @@ class MessageError extends Error {}
 
 async function answer<Context>(
   socket: Socket,
-  service: VarlinkService<Context>,
+  service: Callee<Context>,
   context: Context,
   message: Uint8Array,
   options: ConnectionOptions,
+  left: AbortSignal,
 ): Promise<void> {
   const call = parseCall(message);
   const reply = async (value: Reply): Promise<void> => {
     if (!call.oneway) await send(socket, value, options);
   };
   try {
-    const result = await service.call(call, context);
+    const result = await service.call(call, context, left);
     if (!isStream(result)) return await reply({ parameters: result });
-    // One value late, so that the last goes out without `continues`.
-    let held: Parameters | undefined;
-    for await (const value of result) {
-      if (socket.destroyed) return;
-      if (held !== undefined) await reply({ parameters: held, continues: true });
-      held = value;
+    for (;;) {
+      const { value, done } = await result.next();
+      if (done) return await reply({ parameters: value });
+      await reply({ parameters: value, continues: true });
+      if (socket.destroyed) return void (await result.return({}));
     }
-    await reply({ parameters: held ?? {} });
   } catch (error) {
     if (!(error instanceof VarlinkError)) throw error;
     await reply({ error: error.error, parameters: error.parameters });
@@ -111,6 +125,7 @@ function parseCall(message: Uint8Array): Call {
     if (typeof flag !== 'boolean') throw new MessageError(`"${name}" is not true or false`);
   }
   if (upgrade === true) throw new MessageError('"upgrade" is not supported');
+  if (more === true && oneway === true) throw new MessageError('"more" and "oneway" exclude each other');
   return { method, parameters: parameters ?? {}, more: more === true, oneway: oneway === true };
 }
 
@@ -126,7 +141,27 @@ async function send(socket: Socket, reply: Reply, options: ConnectionOptions): P
   }
 }
 
-function isStream(value: Parameters | AsyncIterable<Parameters>): value is AsyncIterable<Parameters> {
+/**
+ * Lets a client read why the connection ends. Closing at once, with bytes of its own still unread, would make the
+ * kernel answer its next write with a reset (unix(7)), and many clients then never look at what they were told.
+ */
+async function linger(socket: Socket): Promise<void> {
+  if (socket.destroyed) return;
+  const timer = setTimeout(() => socket.destroy(), LINGER_MS);
+  const over = Promise.race([once(socket, 'end'), once(socket, 'close')]);
+  socket.end();
+  // What still comes is thrown away.
+  socket.resume();
+  try {
+    await over;
+  } catch (error) {
+    if (!isDisconnect(error)) throw error;
+  } finally {
+    clearTimeout(timer);
+  }
+}
+
+function isStream(value: Parameters | Stream): value is Stream {
   return Symbol.asyncIterator in value;
 }
 

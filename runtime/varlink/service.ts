@@ -18,17 +18,23 @@ export class VarlinkError extends Error {
 
 export type Parameters = Readonly<Record<string, unknown>>;
 
-/** Answers one call; several times for a client that asked for `more`, by an async iterable. */
+/** The replies to a call with `more`: each value but the last announces another, the returned one is the last. */
+export type Stream = AsyncGenerator<Parameters, Parameters>;
+
+/** Answers one call. `left` is aborted when the client has gone or the daemon stops: a stream then has to end. */
 export type Method<Context> = (
   parameters: Parameters,
   context: Context,
-) => Parameters | AsyncIterable<Parameters> | Promise<Parameters>;
+  left: AbortSignal,
+) => Parameters | Stream | Promise<Parameters>;
 
 export interface VarlinkInterface<Context> {
   readonly idl: IdlInterface;
   readonly methods: Readonly<Record<string, Method<Context>>>;
   /** Those that only make sense with `more`. */
   readonly streaming?: ReadonlySet<string>;
+  /** Looks at the parameters before anything else does: for a version that decides what the rest means. */
+  precheck?(parameters: Json): void;
   /** Turns what a method threw into an error of this interface; anything else is a bug and closes the connection. */
   toVarlinkError(error: unknown): VarlinkError | undefined;
 }
@@ -90,7 +96,7 @@ export class VarlinkService<Context> {
   }
 
   /** Throws a VarlinkError where the call is to be answered by one. */
-  async call(call: Call, context: Context): Promise<Parameters | AsyncIterable<Parameters>> {
+  async call(call: Call, context: Context, left: AbortSignal): Promise<Parameters | Stream> {
     const dot = call.method.lastIndexOf('.');
     const [interfaceName, methodName] = [call.method.slice(0, dot), call.method.slice(dot + 1)];
     const target = dot > 0 ? this.#interfaces.get(interfaceName) : undefined;
@@ -109,7 +115,10 @@ export class VarlinkService<Context> {
     if (target.streaming?.has(methodName) && !call.more)
       throw new VarlinkError('org.varlink.service.ExpectedMore');
     try {
-      return await method(validateStruct(target.idl, signature.input, call.parameters, ''), context);
+      target.precheck?.(call.parameters);
+      const parameters = validateStruct(target.idl, signature.input, call.parameters, '');
+      const answer = await method(parameters, context, left);
+      return Symbol.asyncIterator in answer ? translated(answer as Stream, target) : answer;
     } catch (error) {
       throw target.toVarlinkError(error) ?? error;
     }
@@ -129,6 +138,15 @@ export class VarlinkService<Context> {
       },
       toVarlinkError: invalidParameter,
     };
+  }
+}
+
+/** An error may come after the first replies too. */
+async function* translated<Context>(stream: Stream, target: VarlinkInterface<Context>): Stream {
+  try {
+    return yield* stream;
+  } catch (error) {
+    throw target.toVarlinkError(error) ?? error;
   }
 }
 

@@ -1,3 +1,4 @@
+import { once } from 'node:events';
 import { mkdtempSync, rmSync } from 'node:fs';
 import { connect, createServer, type Server, type Socket } from 'node:net';
 import { tmpdir } from 'node:os';
@@ -5,7 +6,13 @@ import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { serveConnection } from '../../../runtime/varlink/connection.ts';
 import { parseIdl } from '../../../runtime/varlink/idl.ts';
-import { invalidParameter, type VarlinkInterface, VarlinkService } from '../../../runtime/varlink/service.ts';
+import {
+  invalidParameter,
+  VarlinkError,
+  type VarlinkInterface,
+  VarlinkService,
+} from '../../../runtime/varlink/service.ts';
+import { ParameterError } from '../../../runtime/varlink/validate.ts';
 
 const ECHO = parseIdl(`# For tests.
 interface io.deputy.Echo
@@ -14,18 +21,34 @@ type Pair (left: int, right: ?string)
 
 method Echo(number: int, text: ?string, pairs: ?[]Pair, mode: ?(fast, slow)) -> (number: int, text: ?string)
 method Count(to: int) -> (n: int)
+method Watch() -> (n: int)
 method Later() -> ()
 `);
+
+/** Calls of Watch that have been told to end. */
+let watchesEnded = 0;
 
 const echo: VarlinkInterface<undefined> = {
   idl: ECHO,
   methods: {
     Echo: ({ number, text }) => ({ number, text }),
     Count: async function* ({ to }) {
-      for (let n = 1n; n <= (to as bigint); n++) yield { n };
-    } as VarlinkInterface<undefined>['methods'][string],
+      if ((to as bigint) < 0n) throw new ParameterError('to', 'is negative');
+      if ((to as bigint) === 13n) {
+        yield { n: 1 };
+        throw new VarlinkError('io.deputy.Echo.Unlucky');
+      }
+      for (let n = 1n; n < (to as bigint); n++) yield { n };
+      return { n: to };
+    },
+    Watch: async function* (_parameters, _context, left) {
+      yield { n: 1 };
+      if (!left.aborted) await once(left, 'abort');
+      watchesEnded++;
+      return { n: 2 };
+    },
   },
-  streaming: new Set(['Count']),
+  streaming: new Set(['Count', 'Watch']),
   toVarlinkError: invalidParameter,
 };
 
@@ -133,6 +156,26 @@ describe('the protocol, byte for byte', () => {
       'more',
       [call('io.deputy.Echo.Count', '{"to":3}', ',"more":true')],
       '{"parameters":{"n":1},"continues":true}\0{"parameters":{"n":2},"continues":true}\0{"parameters":{"n":3}}\0',
+    ],
+    [
+      'more, refused at once',
+      [call('io.deputy.Echo.Count', '{"to":-1}', ',"more":true')],
+      invalid('to', 'to: is negative'),
+    ],
+    [
+      'more, failing after the first reply',
+      [call('io.deputy.Echo.Count', '{"to":13}', ',"more":true'), echoCall('{"number":2}')],
+      '{"parameters":{"n":1},"continues":true}\0{"error":"io.deputy.Echo.Unlucky","parameters":{}}\0{"parameters":{"number":2}}\0',
+    ],
+    [
+      'more of a method with one reply',
+      [echoCall('{"number":1}', ',"more":true')],
+      '{"parameters":{"number":1}}\0',
+    ],
+    [
+      'more and oneway',
+      [call('io.deputy.Echo.Count', '{"to":3}', ',"more":true,"oneway":true')],
+      broken('"more" and "oneway" exclude each other'),
     ],
     [
       'more that was not asked for',
@@ -279,6 +322,58 @@ describe('hostile clients', () => {
     await new Promise((resolve) => setTimeout(resolve, 50));
     expect(await exchange([echoCall('{"number":7}')])).toBe('{"parameters":{"number":7}}\0');
     await Promise.all(served);
+  });
+
+  it('one that sends without end is told why it is cut off, and no reset hides it', async () => {
+    const socket = open();
+    const chunks: Buffer[] = [];
+    const errors: unknown[] = [];
+    socket.on('error', (error: NodeJS.ErrnoException) => errors.push(error.code));
+    socket.on('data', (chunk: Buffer) => chunks.push(chunk));
+    socket.write('x'.repeat(1 << 20));
+    await once(socket, 'end');
+    socket.end();
+    await Promise.all(served);
+    expect(Buffer.concat(chunks).toString()).toBe(broken('a message has more than the 1024 bytes allowed'));
+    expect(errors).toEqual([]);
+  });
+
+  it('one that keeps sending after the end is cut off all the same', async () => {
+    const socket = open();
+    socket.on('error', () => {});
+    socket.resume();
+    socket.write('[]\0');
+    const flood = setInterval(() => socket.write('x'.repeat(1000)), 5);
+    await once(socket, 'connect');
+    await Promise.all(served);
+    clearInterval(flood);
+    socket.destroy();
+  });
+
+  it('a stream ends when its reader has left', async () => {
+    watchesEnded = 0;
+    const socket = open();
+    socket.write(call('io.deputy.Echo.Count', '{"to":100000000}', ',"more":true'));
+    await once(socket, 'data');
+    socket.destroy();
+    await Promise.all(served);
+  });
+
+  it('a stream ends with a last reply when the daemon stops', async () => {
+    watchesEnded = 0;
+    const socket = open();
+    const chunks: Buffer[] = [];
+    socket.on('data', (chunk: Buffer) => chunks.push(chunk));
+    socket.write(call('io.deputy.Echo.Watch', '{}', ',"more":true'));
+    await once(socket, 'data');
+    abort.abort();
+    await once(socket, 'end');
+    socket.end();
+    await Promise.all(served);
+    expect(Buffer.concat(chunks).toString()).toBe(
+      '{"parameters":{"n":1},"continues":true}\0{"parameters":{"n":2}}\0',
+    );
+    expect(watchesEnded).toBe(1);
   });
 
   it('ends idle connections when the daemon stops', async () => {
