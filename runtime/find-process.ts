@@ -59,7 +59,7 @@ export function findProcess(
   const undecided: Process[] = [];
   try {
     for (const candidate of listScopeProcesses(scope.path, cgroupFs)) {
-      if (readStatus(candidate)?.namespacePids[peer.namespaceLevel] !== pid) continue;
+      if (pidAt(candidate, peer.namespaceLevel) !== pid) continue;
       const process = holdProcess(candidate);
       if (process === undefined) continue;
       const answer = isMeant(peer, process, pid, claimedPidfdId);
@@ -81,6 +81,16 @@ export function findProcess(
   }
 }
 
+/** Undefined where it does not reach down to that level, has ended, or makes its status unreadable: no candidate. */
+function pidAt(hostPid: number, level: number): number | undefined {
+  try {
+    return readStatus(hostPid)?.namespacePids[level];
+  } catch (error) {
+    if (error instanceof DeputyError) return undefined;
+    throw error;
+  }
+}
+
 function isMeant(
   peer: Peer,
   process: Process,
@@ -88,7 +98,7 @@ function isMeant(
   claimedPidfdId: bigint | undefined,
 ): ReturnType<typeof comparePidNamespaces> {
   // Once more, now that the pidfd holds it; and alive after that, so that all was read of this process.
-  const isNamed = readStatus(process.pid)?.namespacePids[peer.namespaceLevel] === pid;
+  const isNamed = pidAt(process.pid, peer.namespaceLevel) === pid;
   const answer =
     claimedPidfdId !== undefined && pidfdId(process.pidfd) === claimedPidfdId
       ? 'same'

@@ -33,6 +33,8 @@ type Segment = readonly Token[];
 export interface ScopePattern {
   readonly text: string;
   readonly captures: readonly string[];
+  /** What every path that it matches begins with: cheap to compare. */
+  readonly prefix: string;
   /** Segments of the shortest path it matches; of every one unless it is deep. */
   readonly minSegments: number;
   /** Whether it has a `**`. */
@@ -80,6 +82,7 @@ export function parseScopePattern(text: string): ScopePattern {
   return {
     text,
     captures,
+    prefix: /^[^{*]*/.exec(text)?.[0] ?? '',
     minSegments: head.length + (tail?.length ?? 0),
     isDeep: tail !== undefined,
     match: (path) => matchPath(head, tail, path),

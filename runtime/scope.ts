@@ -89,6 +89,7 @@ export class Scopes {
     let scope: Scope | undefined;
     for (const { name, patterns } of this.#named) {
       for (const pattern of patterns) {
+        if (!cgroup.startsWith(pattern.prefix)) continue;
         const found = outermost(pattern, ancestors);
         if (found === undefined || found.path.length <= (scope?.path.length ?? 0)) continue;
         const labels = [...found.captures].map(([label, value]) => ({ name: label, value }));

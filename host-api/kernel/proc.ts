@@ -1,6 +1,7 @@
 /** What proc(5) tells about processes and threads, parsed so that no name a process gives itself can mislead. */
 import { closeSync, openSync, readdirSync, readFileSync, readlinkSync, readSync } from 'node:fs';
 import type { Limit, Memlock } from '../contract.ts';
+import { DeputyError } from '../errors.ts';
 
 export interface ProcStat {
   /** R, S, D, Z, T, t, X, I … */
@@ -33,7 +34,7 @@ const buffer = Buffer.alloc(64 * 1024);
 
 /**
  * Reads a whole small file of /proc into `buffer`, in one read, so that it is one moment. Returns its length, or -1
- * where the process is gone.
+ * where the process is gone. Throws NotSupported.
  */
 export function readWhole(fd: number): number {
   let length: number;
@@ -44,7 +45,12 @@ export function readWhole(fd: number): number {
     throw error;
   }
   // A process decides how long its group list and its cgroup's path are: what was cut off could be another's line.
-  if (length === buffer.length) throw new RangeError(`a file of /proc is longer than ${buffer.length} bytes`);
+  if (length === buffer.length) {
+    throw new DeputyError(
+      'NotSupported',
+      `a file of /proc is longer than ${buffer.length} bytes: a process with thousands of groups, or a cgroup too deep`,
+    );
+  }
   return length;
 }
 

@@ -322,6 +322,23 @@ describe.skipIf(why !== undefined).each(PRIVILEGES)(
       expect(readStatus(theirs?.process.pid ?? 0)?.parentPid).toBe(b.peer.process.pid);
     });
 
+    it('is translated for a client two namespaces down', async () => {
+      const here = await pod('a', [...NEW_NAMESPACE, ...NEW_NAMESPACE]);
+      expect(here.peer).toMatchObject({ namespaceLevel: 2, ownPid: 1 });
+      const pid = await here.puppet.does<number>('start', 'sleep', '1000');
+      const target = as(() => resolve(here, { pid }));
+      expect(readStatus(target.process.pid)?.namespacePids).toEqual([target.process.pid, pid + 1, pid]);
+    });
+
+    it('is found beside a process whose status is too long to read', async () => {
+      const here = await pod('a', NEW_NAMESPACE);
+      const pid = await here.puppet.does<number>('start', 'sleep', '1000');
+      const loud = await reception.puppet();
+      await loud.does('groups', 65_536);
+      cgroup.move(loud.child.pid ?? 0, here.scope.path);
+      expect(as(() => resolve(here, { pid })).named).toBe(pid);
+    });
+
     it("may itself live in a namespace below the client's", async () => {
       const here = await pod('a', NEW_NAMESPACE);
       const unshare = await here.puppet.does<number>('start', ...NEW_NAMESPACE, 'sleep', '1000');
