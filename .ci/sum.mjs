@@ -1,5 +1,5 @@
 // Sums the reports of all suites in a folder into the one closing line. A suite without a report is a failure.
-import { existsSync, readdirSync, readFileSync } from 'node:fs';
+import { existsSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 
 const folder = process.argv[2];
@@ -18,7 +18,8 @@ for (const name of ['vitest-node.json', 'vitest-node24.json', 'vm.json', 'spec.j
   total.failed += report.numFailedTests ?? report.failed;
   total.skipped += (report.numPendingTests ?? report.skipped) + (report.numTodoTests ?? 0);
   // A file that can't be loaded counts no test, and is a failure all the same.
-  total.failed += report.numFailedTestSuites > 0 && report.numFailedTests === 0 ? report.numFailedTestSuites : 0;
+  total.failed +=
+    report.numFailedTestSuites > 0 && report.numFailedTests === 0 ? report.numFailedTestSuites : 0;
 }
 console.log(`${total.passed} passed, ${total.failed} failed, ${total.skipped} skipped`);
 process.exit(total.failed > 0 || total.passed === 0 ? 1 : 0);

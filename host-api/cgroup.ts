@@ -173,7 +173,7 @@ const REASONS: Readonly<Record<string, string>> = {
   EINVAL: 'a realtime thread in a cgroup without realtime budget, or a kernel thread',
 };
 
-function explain(path: string, write: () => void): void {
+function explain(_path: string, write: () => void): void {
   try {
     write();
   } catch (error) {

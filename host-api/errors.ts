@@ -5,6 +5,7 @@
  */
 export const ERRORS = {
   VersionMismatch: { class: 'user', message: 'The call speaks another version of the interface' },
+  InvalidMessage: { class: 'user', message: 'The message is no Varlink call; the connection ends with it' },
   InvalidRequest: { class: 'user', message: 'A parameter is missing, contradictory or out of its range' },
   Denied: { class: 'user', message: 'The policy refuses the request' },
   NoSuchTarget: { class: 'user', message: 'The target process or thread does not exist' },
@@ -31,6 +32,10 @@ export const ERRORS = {
   AuditUnavailable: {
     class: 'system',
     message: 'The audit record cannot be written, so nothing privileged is done',
+  },
+  LedgerUnavailable: {
+    class: 'system',
+    message: 'The ledger cannot be written, so nothing privileged is done',
   },
   Draining: { class: 'system', message: 'The daemon is being drained and grants nothing new' },
   Internal: { class: 'system', message: 'A bug in deputy; the request had no effect' },

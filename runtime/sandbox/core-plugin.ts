@@ -6,8 +6,9 @@ import { flatLowerer } from './abi/lower.ts';
 import { failure, string } from './abi/type.ts';
 import { operation, verdict } from './abi/world.ts';
 import { GuardedPlugin } from './guarded-plugin.ts';
+import type { Snapshot } from './guest-state.ts';
 import { hostFunctions } from './imports.ts';
-import { Instance, type Snapshot } from './instance.ts';
+import { Instance } from './instance.ts';
 import { link } from './link.ts';
 import type { ExportNames } from './names.ts';
 import { type Prepared, prepare } from './prepare.ts';
@@ -20,7 +21,6 @@ const lowerOperation = flatLowerer(operation);
 const loadVerdict = loader(verdict);
 const INIT_AREA = layout(INIT_RESULT);
 const VERDICT_AREA = layout(verdict);
-const PAGE_BYTES = 65536;
 
 /** A plugin that is a core module in lowered WIT form. */
 export class CorePlugin extends GuardedPlugin {
@@ -46,11 +46,11 @@ export class CorePlugin extends GuardedPlugin {
     this.#names = linked.names;
     this.#imports = linked.imports;
     this.#instance = this.#instantiate(true);
-    this.#snapshot = this.#instance.snapshot();
+    this.#snapshot = this.#instance.state.snapshot();
   }
 
   protected override arm(): void {
-    this.#instance.arm(this.limits.fuel);
+    this.#instance.state.arm(this.limits.fuel);
   }
 
   protected override run(asked: Operation): Verdict {
@@ -69,7 +69,7 @@ export class CorePlugin extends GuardedPlugin {
   }
 
   protected override restore(): boolean {
-    return !this.#prepared.replay && this.#instance.restore(this.#snapshot);
+    return !this.#prepared.replay && this.#instance.state.restore(this.#snapshot);
   }
 
   /**
@@ -78,19 +78,19 @@ export class CorePlugin extends GuardedPlugin {
    */
   protected override renew(): void {
     const instance = this.#instantiate(this.#prepared.replay);
-    const missing = this.#snapshot.memory.length - instance.memory.buffer.byteLength;
-    if (missing > 0) instance.memory.grow(missing / PAGE_BYTES);
-    if (!instance.restore(this.#snapshot)) throw new Error('a new instance has more memory than the first');
+    instance.state.growTo(this.#snapshot);
+    if (!instance.state.restore(this.#snapshot))
+      throw new Error('a new instance has more memory than the first');
     this.#instance = instance;
     this.#guest.refresh();
   }
 
   protected override fuelUsed(): bigint {
-    return this.limits.fuel - this.#instance.fuelLeft;
+    return this.limits.fuel - this.#instance.state.fuelLeft;
   }
 
   protected override exhausted(): 'fuel' | 'depth' | undefined {
-    return this.#instance.exhausted;
+    return this.#instance.state.exhausted;
   }
 
   #instantiate(withInit: boolean): Instance {
@@ -102,10 +102,10 @@ export class CorePlugin extends GuardedPlugin {
       guest.attach(instance);
       if (!withInit) return instance;
       step('start', '_initialize');
-      instance.arm(this.limits.fuel);
+      instance.state.arm(this.limits.fuel);
       instance.initialize?.();
       step('init', 'init');
-      instance.arm(this.limits.fuel);
+      instance.state.arm(this.limits.fuel);
       this.#init(instance);
       return instance;
     });

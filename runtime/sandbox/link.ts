@@ -21,8 +21,9 @@ export function link(
     }
     if (wanted.kind !== 'function')
       throw new SandboxError('import', `${subject} is a ${wanted.kind}, not a function`);
-    imports[wanted.module] ??= Object.create(null) as Record<string, unknown>;
-    (imports[wanted.module] ?? {})[wanted.name] = found.call;
+    const fields: Record<string, unknown> = imports[wanted.module] ?? Object.create(null);
+    fields[wanted.name] = found.call;
+    imports[wanted.module] = fields;
   }
   const exported = new Set(prepared.exports.map((one) => one.name));
   const names =

@@ -1,4 +1,5 @@
 import { createHash } from 'node:crypto';
+import { ComponentPlugin } from './component/component-plugin.ts';
 import { CorePlugin } from './core-plugin.ts';
 import { type Plugin, type PluginSource, SandboxError } from './seam.ts';
 
@@ -15,7 +16,7 @@ export async function loadPlugin(source: PluginSource): Promise<Plugin> {
     throw new SandboxError('invalid', `${name}: not a WebAssembly binary`, 0);
   }
   if (wasm[6] === 1 && wasm[7] === 0) {
-    throw new SandboxError('unsupported', `${name}: components are not supported`, 6);
+    return ComponentPlugin.load(source, sha256(wasm));
   }
   return CorePlugin.load(source, sha256(wasm));
 }

@@ -10,6 +10,8 @@ export interface Prepared {
   readonly depth: string | undefined;
   /** Reserved exports of every mutable global of the guest. */
   readonly globals: readonly string[];
+  /** All names that the meter added, to be kept from other modules. */
+  readonly reserved: ReadonlySet<string>;
   /** Whether memory and globals are not all of the state: `init` must be run again to get back to it. */
   readonly replay: boolean;
 }
@@ -23,6 +25,11 @@ export function prepare(source: PluginSource): Prepared {
       `${name}: the module has ${wasm.length} bytes, the limit is ${limits.moduleBytes}`,
     );
   }
+  return prepareCore(source, wasm);
+}
+
+/** The same for a core module inside of a component: what it imports is the component's business. */
+export function prepareCore({ name }: PluginSource, wasm: Uint8Array): Prepared {
   const module = compile(wasm, name);
   return {
     module,
@@ -31,6 +38,7 @@ export function prepare(source: PluginSource): Prepared {
     fuel: undefined,
     depth: undefined,
     globals: [],
+    reserved: new Set(),
     replay: true,
   };
 }

@@ -184,7 +184,7 @@ function wasiAnswers(guest: Guest): Readonly<Record<Answered, Answer>> {
 }
 
 /** mulberry32: enough to seed a hash map, and for nothing that must be secret. */
-function nextRandom(output: WasiOutput): number {
+export function nextRandom(output: WasiOutput): number {
   output.random = (output.random + 0x6d2b79f5) | 0;
   let mixed = Math.imul(output.random ^ (output.random >>> 15), 1 | output.random);
   mixed = (mixed + Math.imul(mixed ^ (mixed >>> 7), 61 | mixed)) ^ mixed;
