@@ -3,10 +3,14 @@ import { existsSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 
 const folder = process.argv[2];
+const { scripts } = JSON.parse(readFileSync('package.json', 'utf8'));
+const SCRIPTS = { 'vm.json': 'test:vm', 'spec.json': 'test:spec' };
 const total = { passed: 0, failed: 0, skipped: 0 };
 for (const name of ['vitest-node.json', 'vitest-node24.json', 'vm.json', 'spec.json']) {
   const file = join(folder, name);
   if (!existsSync(file)) {
+    // A suite that the project doesn't have yet.
+    if (SCRIPTS[name] !== undefined && scripts[SCRIPTS[name]] === undefined) continue;
     if (name === 'spec.json' && !existsSync('../shared/wasm-testsuite')) continue;
     console.log(`${name}: no report`);
     total.failed++;

@@ -61,7 +61,7 @@ export class ComponentInstance {
   get fuelUsed(): bigint {
     let used = this.#hostUsed;
     for (const state of this.#states) used += this.#limits.fuel - state.fuelLeft;
-    return Math.min(used, this.#limits.fuel);
+    return used > this.#limits.fuel ? this.#limits.fuel : used;
   }
 
   get exhausted(): 'fuel' | 'depth' | undefined {
