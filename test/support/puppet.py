@@ -2,6 +2,7 @@
 import ctypes
 import json
 import os
+import resource
 import socket
 import sys
 import threading
@@ -21,6 +22,26 @@ def connect(path):
 
 def send(text):
     sockets[-1].sendall(text.encode())
+
+
+def ask(method, parameters):
+    """A Varlink call over the last socket, and its reply."""
+    sockets[-1].sendall(json.dumps({"method": method, "parameters": parameters}).encode() + b"\0")
+    return reply()
+
+
+def reply():
+    message = b""
+    while not message.endswith(b"\0"):
+        chunk = sockets[-1].recv(65536)
+        if not chunk:
+            raise OSError("the daemon has closed the connection")
+        message += chunk
+    return json.loads(message[:-1])
+
+
+def disconnect():
+    sockets.pop().close()
 
 
 def fork():
@@ -136,11 +157,28 @@ def pid():
     return os.getpid()
 
 
+def host_pid():
+    """In the namespace that /proc was mounted in."""
+    return int(os.readlink("/proc/self"))
+
+
+def memlock():
+    return resource.getrlimit(resource.RLIMIT_MEMLOCK)
+
+
+def set_memlock(soft, hard):
+    resource.setrlimit(resource.RLIMIT_MEMLOCK, (soft, hard))
+
+
+def set_fifo(priority, tid=0):
+    os.sched_setscheduler(tid, os.SCHED_FIFO, os.sched_param(priority))
+
+
 print(json.dumps({"ok": os.getpid()}), flush=True)
 for line in sys.stdin:
     call = json.loads(line)
     try:
         answer = {"ok": globals()[call[0]](*call[1:])}
-    except OSError as error:
+    except (OSError, ValueError) as error:
         answer = {"error": str(error)}
     print(json.dumps(answer), flush=True)
