@@ -44,6 +44,16 @@ def disconnect():
     sockets.pop().close()
 
 
+def flip(pid, files, seconds):
+    """Writes the pid to one file after the other, for so long. How often."""
+    end, count = time.monotonic() + seconds, 0
+    while time.monotonic() < end:
+        with open(files[count % len(files)], "w") as file:
+            file.write(str(pid))
+        count += 1
+    return count
+
+
 def fork():
     """A child that holds all that this process holds, and does nothing."""
     child = os.fork()

@@ -91,10 +91,7 @@ export class Client {
   }
 
   /** The error of a call that must be refused. */
-  async refused<Method extends keyof Calls>(
-    method: Method,
-    parameters: Calls[Method][0] | Readonly<Record<string, unknown>>,
-  ): Promise<Refusal> {
+  async refused(method: keyof Calls, parameters: object): Promise<Refusal> {
     const { error, parameters: told } = await this.#call(method, parameters);
     if (error === undefined) assert.fail(`${method} was granted: ${JSON.stringify(told)}`);
     const { message, detail } = told as { message?: string; detail?: Refusal['detail'] };

@@ -21,6 +21,10 @@ name = "pod"
 preset = "kubernetes-container"
 
 [[scope]]
+name = "unit"
+preset = "systemd-service"
+
+[[scope]]
 name = "test"
 pattern = "/deputy-test/{name}"
 

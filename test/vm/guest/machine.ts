@@ -1,0 +1,43 @@
+/** A process with vCPU threads that stay and others that are born and die all the time (programs/threads.c). */
+import { spawn } from 'node:child_process';
+import { once } from 'node:events';
+import { join } from 'node:path';
+import { createInterface } from 'node:readline';
+import { listThreads, readCgroup } from '../../../host-api/kernel/proc.ts';
+import { after } from './check.ts';
+import { UID } from './client.ts';
+import { BUILD } from './deputyd.ts';
+
+export interface Machine {
+  readonly pid: number;
+  readonly vcpus: readonly number[];
+}
+
+export interface MachineOptions {
+  /** An existing cgroup, for it to be born in. */
+  readonly cgroup: string;
+  readonly vcpus: number;
+  /** How many threads start others, besides as many chains. */
+  readonly spawners?: number;
+}
+
+export async function startMachine({ cgroup, vcpus, spawners = 0 }: MachineOptions): Promise<Machine> {
+  const born = `echo 0 > /sys/fs/cgroup${cgroup}/cgroup.procs && exec setpriv --reuid=${UID} --regid=${UID} --clear-groups "$@"`;
+  const program = join(BUILD, 'bin/threads');
+  const child = spawn('sh', ['-c', born, 'sh', program, String(vcpus), String(spawners)], {
+    stdio: ['ignore', 'pipe', 'inherit'],
+  });
+  after(() => void child.kill('SIGKILL'));
+  const [line] = (await once(createInterface(child.stdout), 'line')) as [string];
+  return JSON.parse(line) as Machine;
+}
+
+/** Where each thread is, by cgroup; those that end meanwhile are left out. */
+export function threadsByCgroup(pid: number): Map<string, number[]> {
+  const found = new Map<string, number[]>();
+  for (const tid of listThreads(pid)) {
+    const cgroup = readCgroup(tid, pid);
+    if (cgroup !== undefined) found.set(cgroup, [...(found.get(cgroup) ?? []), tid]);
+  }
+  return found;
+}
