@@ -1,15 +1,16 @@
 /** The daemon: from a checked deploy directory to listening sockets, and back down without losing anything. */
 import { mkdirSync } from 'node:fs';
-import type { Socket } from 'node:net';
 import { join } from 'node:path';
 import type { Logger } from 'pino';
-import { DeputyError } from '../host-api/errors.ts';
 import { CgroupFs } from '../host-api/kernel/cgroup-fs.ts';
-import { lockFile } from '../host-api/kernel/lock.ts';
+import { type FileLock, lockFile } from '../host-api/kernel/lock.ts';
 import { readBootId } from '../host-api/kernel/proc.ts';
 import { Admission } from './admission.ts';
 import { AuditLog } from './audit/log.ts';
 import { AuditTrail } from './audit/trail.ts';
+import { ADMIN } from './broker/admin-interface.ts';
+import { adminInterface } from './broker/admin-service.ts';
+import { BROKER } from './broker/interface.ts';
 import { brokerInterface } from './broker/service.ts';
 import type { Caller } from './caller.ts';
 import { capabilitiesOf } from './capabilities.ts';
@@ -17,21 +18,29 @@ import type { CheckedDeploy } from './config/check.ts';
 import { Grants, type Restored } from './grants.ts';
 import type { Stations } from './handle-request.ts';
 import { Ledger } from './ledger/ledger.ts';
-import { type Accept, inheritedDescriptors, type Listener, listenInherited, listenOn } from './listen.ts';
-import { Peer } from './peer.ts';
+import {
+  type Accept,
+  inheritedDescriptors,
+  ListenError,
+  type Listener,
+  listenInherited,
+  listenOn,
+} from './listen.ts';
 import { Quota } from './quota.ts';
-import { type ConnectionOptions, serveConnection } from './varlink/connection.ts';
-import { VarlinkError, VarlinkService } from './varlink/service.ts';
+import { Reception } from './reception.ts';
+import { VarlinkService } from './varlink/service.ts';
 import { VERSION } from './version.ts';
 
 const WRITE_TIMEOUT_MS = 10_000;
-/** How long a refused connection may stay to read its refusal. */
-const REFUSED_TIMEOUT_MS = 5_000;
+/** The operator's socket has limits of its own: clients that use up theirs must not lock the operator out. */
+const ADMIN_CONNECTIONS = 64;
+const ADMIN_MODE = 0o600;
 const COLLECT_INTERVAL_MS = 30_000;
 
 /** Paths that the command line puts in the place of deputy.toml's. */
 export interface Overrides {
   readonly socket?: string | undefined;
+  readonly adminSocket?: string | undefined;
   readonly stateDirectory?: string | undefined;
   readonly auditFile?: string | undefined;
 }
@@ -43,31 +52,48 @@ export class StartError extends Error {
 
 export class Daemon {
   readonly #stations: Stations;
-  readonly #admission: Admission;
-  readonly #service: VarlinkService<Caller>;
-  readonly #options: ConnectionOptions;
+  readonly #clients: Reception;
+  readonly #operators: Reception;
   readonly #logger: Logger;
-  readonly #stopping = new AbortController();
-  readonly #connections = new Set<Promise<void>>();
+  readonly #state: StateDirectory;
   readonly #listeners: Listener[] = [];
   readonly #collector: NodeJS.Timeout;
-  #nextConnection = 1;
 
-  private constructor(checked: CheckedDeploy, stations: Stations, logger: Logger) {
+  private constructor(checked: CheckedDeploy, stations: Stations, state: StateDirectory, logger: Logger) {
     const { limits } = checked.deploy.config;
     this.#stations = stations;
+    this.#state = state;
     this.#logger = logger;
-    this.#admission = new Admission(limits);
-    this.#service = new VarlinkService<Caller>(
-      { vendor: 'deputy', product: 'deputyd', version: VERSION, url: 'https://varlink.org' },
-      [brokerInterface(stations, ({ peer }) => this.#admission.request(peer.uid), logger)],
-    );
-    this.#options = {
+    const info = { vendor: 'deputy', product: 'deputyd', version: VERSION, url: 'https://varlink.org' };
+    const options = {
       maxMessageBytes: Number(limits.message_bytes),
+      maxPipelined: limits.pipelined_requests,
       idleTimeoutMs: limits.idle_timeout_ms,
       writeTimeoutMs: WRITE_TIMEOUT_MS,
-      invalidMessage: 'io.deputy.Broker.InvalidMessage',
     };
+    const admission = new Admission(limits);
+    const broker = new VarlinkService<Caller>(info, [
+      brokerInterface(stations, ({ peer }) => admission.request(peer.uid), logger),
+    ]);
+    this.#clients = new Reception(
+      broker,
+      admission,
+      { ...options, interfaceName: BROKER.name },
+      logger,
+      (caller) => this.#endLease(caller),
+    );
+    const admin = new VarlinkService<Caller>(info, [
+      adminInterface(
+        { ...stations, plugins: checked.plugins, connections: () => admission.connections },
+        logger,
+      ),
+    ]);
+    this.#operators = new Reception(
+      admin,
+      new Admission({ ...limits, connections: ADMIN_CONNECTIONS, connections_per_uid: ADMIN_CONNECTIONS }),
+      { ...options, idleTimeoutMs: 0, interfaceName: ADMIN.name },
+      logger,
+    );
     this.#collector = setInterval(() => stations.grants.collect(), COLLECT_INTERVAL_MS).unref();
   }
 
@@ -77,7 +103,8 @@ export class Daemon {
     const stateDirectory = overrides.stateDirectory ?? config.state.directory;
     const cgroupFs = CgroupFs.open();
     const { groups } = checked;
-    const grants = new Grants(openLedger(stateDirectory), { cgroupFs, groups });
+    const state = openState(stateDirectory);
+    const grants = new Grants(state.ledger, { cgroupFs, groups });
     const audit = openAudit(overrides.auditFile ?? config.audit.file, config.audit, logger);
     const stations: Stations = {
       scopes: checked.scopes,
@@ -95,8 +122,13 @@ export class Daemon {
     for (const { name, available, reason } of capabilitiesOf(stations)) {
       if (reason !== undefined) logger.warn({ operation: name, available, reason }, 'limited on this host');
     }
-    const daemon = new Daemon(checked, stations, logger);
-    await daemon.#listen(overrides.socket ?? config.listen.socket, config.listen.mode);
+    const daemon = new Daemon(checked, stations, state, logger);
+    try {
+      await daemon.#listen({ ...config.listen, ...defined(overrides) });
+    } catch (error) {
+      await daemon.stop();
+      throw error;
+    }
     return daemon;
   }
 
@@ -107,90 +139,75 @@ export class Daemon {
   /** Accepts no more, lets each call under way finish, takes the leases back, closes the books. */
   async stop(): Promise<void> {
     for (const listener of this.#listeners) listener.close();
-    this.#stopping.abort();
     clearInterval(this.#collector);
-    await Promise.all(this.#connections);
-    const { audit, grants } = this.#stations;
+    await Promise.all([this.#clients.stop(), this.#operators.stop()]);
+    const { audit, grants, cgroupFs } = this.#stations;
     audit.recordEvent('stop', { previous: audit.head });
     this.#logger.info({ audit: audit.head }, 'stopped');
     audit.close();
     grants.close();
+    this.#state.lock.release();
+    cgroupFs?.close();
   }
 
-  async #listen(socketPath: string, mode: number): Promise<void> {
-    const accept: Accept = (socket, fd) => this.#accept(socket, fd);
+  async #listen({ socket, admin_socket, mode }: CheckedDeploy['deploy']['config']['listen']): Promise<void> {
     const inherited = inheritedDescriptors();
-    const fd = inherited.get('deputy') ?? inherited.get('unknown');
-    this.#listeners.push(
-      fd === undefined ? await listenOn(socketPath, mode, accept) : await listenInherited(fd, accept),
-    );
+    const broker: Accept = (client, fd) => this.#clients.accept(client, fd);
+    const admin: Accept = (client, fd) => this.#operators.accept(client, fd);
+    const listen = async (
+      names: readonly string[],
+      path: string,
+      mode: number,
+      accept: Accept,
+    ): Promise<void> => {
+      const name = names.find((one) => inherited.has(one));
+      const fd = name === undefined ? undefined : inherited.get(name);
+      if (name !== undefined) inherited.delete(name);
+      this.#listeners.push(
+        fd === undefined ? await listenOn(path, mode, accept) : await listenInherited(fd, accept),
+      );
+    };
+    // The operator's first: a daemon that serves clients can be looked at.
+    await listen(['admin'], admin_socket, ADMIN_MODE, admin);
+    await listen(['deputy', 'unknown'], socket, mode, broker);
+    const [stranger] = inherited.keys();
+    if (stranger !== undefined) {
+      throw new ListenError(
+        `the service manager handed over a socket named ${JSON.stringify(stranger)}: FileDescriptorName= must be "deputy" or "admin"`,
+      );
+    }
   }
 
-  #accept(socket: Socket, fd: number): void {
-    // A reset must not end the daemon: the connection's own loop sees it as the end of the stream.
-    socket.on('error', () => {});
-    let peer: Peer;
-    try {
-      peer = Peer.open(fd);
-    } catch (error) {
-      this.#refuse(socket, error);
-      return;
-    }
-    try {
-      this.#admission.enter(peer.uid);
-    } catch (error) {
-      peer.close();
-      this.#refuse(socket, error);
-      return;
-    }
-    const connection = this.#nextConnection++;
-    const served = this.#serve(socket, { peer, connection }).finally(() => {
-      this.#admission.leave(peer.uid);
-      peer.close();
-      this.#connections.delete(served);
-    });
-    this.#connections.add(served);
-  }
-
-  async #serve(socket: Socket, caller: Caller): Promise<void> {
-    const { connection, peer } = caller;
-    this.#logger.debug({ connection, uid: peer.uid, pid: peer.process.pid }, 'connected');
-    try {
-      await serveConnection(socket, this.#service, caller, this.#options, this.#stopping.signal);
-    } catch (error) {
-      this.#logger.error({ err: error, connection }, 'connection failed');
-      socket.destroy();
-    }
+  #endLease({ connection }: Caller): void {
     const restored = this.#stations.grants.endLease(connection);
     if (restored.restored + restored.gone + restored.changedByAnother + restored.failed.length > 0) {
       this.#stations.audit.recordEvent('lease-end', { connection, ...restored });
       reportRestored(this.#logger, 'lease ended', restored);
     }
   }
-
-  /** Answers the first call, whatever it is, with the reason, and ends. */
-  #refuse(socket: Socket, error: unknown): void {
-    if (!(error instanceof DeputyError)) {
-      this.#logger.error({ err: error }, 'a connection could not be identified');
-      socket.destroy();
-      return;
-    }
-    this.#logger.warn({ code: error.code, reason: error.message }, 'connection refused');
-    const { code, message, detail } = error;
-    const refusal = new VarlinkError(`io.deputy.Broker.${code}`, { message, detail });
-    const service = { call: () => Promise.reject(refusal) };
-    socket.setTimeout(REFUSED_TIMEOUT_MS, () => socket.destroy());
-    const options = { ...this.#options, idleTimeoutMs: 0, once: true };
-    serveConnection(socket, service, undefined, options, this.#stopping.signal).catch(() => socket.destroy());
-  }
 }
 
-function openLedger(directory: string): Ledger {
+function defined({ socket, adminSocket }: Overrides): { socket?: string; admin_socket?: string } {
+  return {
+    ...(socket === undefined ? {} : { socket }),
+    ...(adminSocket === undefined ? {} : { admin_socket: adminSocket }),
+  };
+}
+
+interface StateDirectory {
+  readonly ledger: Ledger;
+  readonly lock: FileLock;
+}
+
+function openState(directory: string): StateDirectory {
+  let lock: FileLock | undefined;
   try {
     mkdirSync(directory, { recursive: true, mode: 0o700 });
-    if (!lockFile(join(directory, 'lock'))) throw new Error('another deputyd uses it');
-    return Ledger.open(directory, readBootId());
+    lock = lockFile(join(directory, 'lock'));
+    if (lock === undefined) throw new Error('another deputyd uses it');
+    return { ledger: Ledger.open(directory, readBootId()), lock };
   } catch (error) {
+    lock?.release();
     throw new StartError(`the state directory ${directory} can't be used: ${(error as Error).message}`);
   }
 }

@@ -13,6 +13,7 @@ const EXIT_START = 3;
 interface Options {
   readonly config: string;
   readonly socket?: string;
+  readonly adminSocket?: string;
   readonly stateDir?: string;
   readonly auditFile?: string;
 }
@@ -25,6 +26,7 @@ async function main(): Promise<void> {
     .version(VERSION)
     .requiredOption('--config <dir>', 'deploy directory: deputy.toml and plugins/', '/etc/deputy')
     .option('--socket <path>', "listen here instead of at deputy.toml's listen.socket")
+    .option('--admin-socket <path>', 'listen here for the operator instead of at listen.admin_socket')
     .option('--state-dir <dir>', "keep the ledger here instead of in deputy.toml's state.directory")
     .option('--audit-file <file>', "write the audit here instead of to deputy.toml's audit.file")
     .addHelpText(
@@ -52,6 +54,7 @@ Logs are JSON lines on standard output. Check a deploy directory without startin
   );
   const overrides: Overrides = {
     socket: options.socket,
+    adminSocket: options.adminSocket,
     stateDirectory: options.stateDir,
     auditFile: options.auditFile,
   };

@@ -1,7 +1,12 @@
 import { constants } from 'node:os';
 
+/** Second names of a number; the code compares with the first (errno(3)). */
+const ALIASES: ReadonlySet<string> = new Set(['EWOULDBLOCK', 'ENOTSUP', 'EDEADLOCK']);
+
 const NAMES: ReadonlyMap<number, string> = new Map(
-  Object.entries(constants.errno).map(([name, value]) => [value, name]),
+  Object.entries(constants.errno)
+    .filter(([name]) => !ALIASES.has(name))
+    .map(([name, value]) => [value, name]),
 );
 
 /** What the common ones mean in the calls that deputy makes; more precise words are the effects' to find. */

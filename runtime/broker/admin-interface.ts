@@ -5,7 +5,7 @@ import { CHANGE_TYPES } from './change-types.ts';
 
 export const ADMIN_VERSION = 1;
 
-const RAISED: readonly ErrorCode[] = ['Internal', 'LedgerUnavailable'];
+const RAISED: readonly ErrorCode[] = ['InvalidMessage', 'PeerGone', 'Busy', 'LedgerUnavailable', 'Internal'];
 
 const errors = RAISED.map(
   (code) => `# ${ERRORS[code].message}.\nerror ${code} (message: string, detail: ?object)`,

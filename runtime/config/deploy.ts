@@ -283,6 +283,6 @@ function describe(path: TomlPath, issue: v.BaseIssue<unknown>): [message: string
   if (issue.type === 'strict_object' && issue.expected === 'never') {
     return [`unknown key ${key}`, 'correct the spelling or take it away; deputy ignores no key'];
   }
-  if (issue.received === 'undefined') return [`${key} is missing`, `add it: ${key} ${issue.message}`];
+  if (issue.received === 'undefined') return [`${key} is missing`, `add a line: ${key} = …`];
   return [`${key}: ${issue.message}`, 'change the value to one that is allowed'];
 }

@@ -13,12 +13,17 @@ const LINGER_MS = 1000;
 
 export interface ConnectionOptions {
   readonly maxMessageBytes: number;
+  /**
+   * Calls that may arrive together. Those beyond are not carried out but answered with `Busy`, in their turn, so that
+   * one read of thousands of small calls is a bounded amount of work.
+   */
+  readonly maxPipelined: number;
   /** 0 for none. */
   readonly idleTimeoutMs: number;
   /** How long a client may leave its replies unread. */
   readonly writeTimeoutMs: number;
-  /** The name of the error for a message that can't be understood: the connection ends with it. */
-  readonly invalidMessage: string;
+  /** Whose errors `InvalidMessage` (with which the connection ends) and `Busy` are: "io.deputy.Broker". */
+  readonly interfaceName: string;
   /** End after the first call. */
   readonly once?: boolean;
 }
@@ -47,9 +52,11 @@ export async function serveConnection<Context>(
   socket.once('close', end);
   try {
     for await (const chunk of socket.iterator({ destroyOnReturn: false })) {
+      let arrived = 0;
       for (const message of frames.push(chunk as Uint8Array)) {
         busy = true;
-        await answer(socket, service, context, message, options, left.signal);
+        const callee = ++arrived > options.maxPipelined ? tooMany(options) : service;
+        await answer(socket, callee, context, message, options, left.signal);
         busy = false;
         if (socket.destroyed || signal.aborted) return;
         if (options.once === true) return await linger(socket);
@@ -59,7 +66,8 @@ export async function serveConnection<Context>(
     }
   } catch (error) {
     if (error instanceof FrameError || error instanceof MessageError) {
-      await send(socket, { error: options.invalidMessage, parameters: { message: error.message } }, options);
+      const name = `${options.interfaceName}.InvalidMessage`;
+      await send(socket, { error: name, parameters: { message: error.message } }, options);
       return await linger(socket);
     }
     if (!isDisconnect(error)) throw error;
@@ -70,6 +78,13 @@ export async function serveConnection<Context>(
     // A peer that never closes its side would keep the socket half open for ever.
     socket.destroySoon();
   }
+}
+
+/** Answers what a client sends beyond its share. */
+function tooMany({ interfaceName, maxPipelined }: ConnectionOptions): Callee<unknown> {
+  const message = `more than ${maxPipelined} calls arrived at once on this connection; read the answers before you send more`;
+  const refusal = new VarlinkError(`${interfaceName}.Busy`, { message, detail: { allowed: maxPipelined } });
+  return { call: () => Promise.reject(refusal) };
 }
 
 /** A message that is no call. Where the next one begins is known, but a client this broken is not to be trusted. */

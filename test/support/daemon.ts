@@ -15,11 +15,14 @@ export interface TestDaemon {
   readonly socket: string;
   readonly adminSocket: string;
   readonly auditFile: string;
+  readonly stateDirectory: string;
   stop(): Promise<void>;
 }
 
-/** `toml` goes below the lines that every test daemon has. */
-export async function startDaemon(toml = ''): Promise<TestDaemon> {
+export type TestDeploy = Omit<TestDaemon, 'stop'>;
+
+/** A deploy directory in a folder of its own. `toml` goes below the lines that every test daemon has. */
+export function writeDeploy(toml = ''): TestDeploy {
   const directory = mkdtempSync(join(tmpdir(), 'deputy-test-'));
   const at = (name: string): string => join(directory, name);
   const paths = {
@@ -28,6 +31,7 @@ export async function startDaemon(toml = ''): Promise<TestDaemon> {
     socket: at('deputy.sock'),
     adminSocket: at('admin.sock'),
     auditFile: at('audit.jsonl'),
+    stateDirectory: at('state'),
   };
   mkdirSync(at('deploy/plugins'), { recursive: true });
   const wasm = assembleFile(new URL('grant-as-asked.wat', import.meta.url));
@@ -43,19 +47,28 @@ listen = { socket = "${paths.socket}", admin_socket = "${paths.adminSocket}" }
 chain = { set_memlock = ["as-asked"], move_cgroup = ["as-asked"], set_scheduler = ["as-asked"] }
 group = { housekeeping = { path = "housekeeping" } }
 audit = { file = "${paths.auditFile}" }
-state = { directory = "${at('state')}" }
+state = { directory = "${paths.stateDirectory}" }
 ${toml}`,
   );
-  const { checked, problems } = await checkDeployDirectory(paths.deployDirectory);
-  if (checked === undefined) throw new Error(problems.map(formatProblem).join('\n'));
-  const daemon = await Daemon.start(checked, {}, pino({ level: 'silent' }));
+  return paths;
+}
+
+export async function startDaemon(toml = ''): Promise<TestDaemon> {
+  const paths = writeDeploy(toml);
+  const daemon = await startOn(paths);
   return {
     ...paths,
     async stop() {
       await daemon.stop();
-      rmSync(directory, { recursive: true });
+      rmSync(paths.directory, { recursive: true });
     },
   };
+}
+
+export async function startOn({ deployDirectory }: Pick<TestDeploy, 'deployDirectory'>): Promise<Daemon> {
+  const { checked, problems } = await checkDeployDirectory(deployDirectory);
+  if (checked === undefined) throw new Error(problems.map(formatProblem).join('\n'));
+  return Daemon.start(checked, {}, pino({ level: 'silent' }));
 }
 
 function manifest(sha256: string): string {

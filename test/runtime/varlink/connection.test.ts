@@ -4,7 +4,7 @@ import { connect, createServer, type Server, type Socket } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
-import { serveConnection } from '../../../runtime/varlink/connection.ts';
+import { type ConnectionOptions, serveConnection } from '../../../runtime/varlink/connection.ts';
 import { parseIdl } from '../../../runtime/varlink/idl.ts';
 import {
   invalidParameter,
@@ -60,20 +60,23 @@ const OPTIONS = {
   maxMessageBytes: 1024,
   idleTimeoutMs: 0,
   writeTimeoutMs: 500,
-  invalidMessage: 'io.deputy.Echo.InvalidMessage',
+  maxPipelined: 10_000,
+  interfaceName: 'io.deputy.Echo',
 };
 
 let directory: string;
 let server: Server;
 let abort: AbortController;
 let served: Promise<void>[];
+let options: ConnectionOptions;
 
 beforeEach(async () => {
   directory = mkdtempSync(join(tmpdir(), 'deputy-varlink-'));
   abort = new AbortController();
   served = [];
+  options = OPTIONS;
   server = createServer({ allowHalfOpen: true }, (socket) => {
-    served.push(serveConnection(socket, service, undefined, OPTIONS, abort.signal));
+    served.push(serveConnection(socket, service, undefined, options, abort.signal));
   });
   await new Promise<void>((resolve) => server.listen(join(directory, 's'), resolve));
 });
@@ -298,6 +301,30 @@ describe('hostile clients', () => {
     const numbers = Array.from({ length: 5000 }, (_, n) => n);
     const reply = await exchange([numbers.map((n) => echoCall(`{"number":${n}}`)).join('')]);
     expect(reply).toBe(numbers.map((n) => `{"parameters":{"number":${n}}}\0`).join(''));
+  });
+
+  it('calls beyond those that may arrive together are not carried out, and the rest of the way stays open', async () => {
+    options = { ...OPTIONS, maxPipelined: 2 };
+    const busy =
+      '{"error":"io.deputy.Echo.Busy","parameters":{"message":"more than 2 calls arrived at once on this connection; read the answers before you send more","detail":{"allowed":2}}}\0';
+    const numbered = (n: number): string => `{"parameters":{"number":${n}}}\0`;
+    const oneway = echoCall('{"number":0}', ',"oneway":true');
+    const flood = [1, 2, 3, 4].map((n) => echoCall(`{"number":${n}}`)).join('') + oneway;
+    const socket = open();
+    let got = '';
+    socket.on('data', (chunk: Buffer) => {
+      got += chunk;
+    });
+    const answered = async (text: string): Promise<void> => {
+      while (got.length < text.length) await once(socket, 'data');
+      expect(got).toBe(text);
+    };
+    socket.write(flood);
+    await answered(numbered(1) + numbered(2) + busy + busy);
+    got = '';
+    socket.write(echoCall('{"number":5}'));
+    await answered(numbered(5));
+    socket.destroy();
   });
 
   it('one that never reads its replies is dropped, and the others are served', async () => {
