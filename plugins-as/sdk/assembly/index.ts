@@ -5,7 +5,8 @@
 export { MemlockRequest, CgroupRequest, Operation } from './operation';
 export { Verdict, allow, deny, pass } from './verdict';
 export { Settings } from './settings';
-export { Limit, formatBytes } from './limit';
+export { Limit } from './limit';
+export { formatBytes } from './size';
 export { Scheduling, SchedulingPolicy, policyName } from './scheduling';
 export { Label } from './label';
 export { Thread } from './thread';

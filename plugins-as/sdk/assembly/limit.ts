@@ -1,15 +1,4 @@
-const UNITS: string[] = ['B', 'KiB', 'MiB', 'GiB', 'TiB', 'PiB'];
-
-/** For people: "4 GiB", "1536 MiB". Exact: a number that is no whole multiple keeps the lower unit. */
-export function formatBytes(bytes: u64): string {
-  let unit = 0;
-  let rest = bytes;
-  while (rest != 0 && rest % 1024 == 0 && unit < UNITS.length - 1) {
-    rest /= 1024;
-    unit++;
-  }
-  return `${rest} ${UNITS[unit]}`;
-}
+import { formatBytes } from './size';
 
 /** A resource limit: bytes, or none at all. */
 export class Limit {

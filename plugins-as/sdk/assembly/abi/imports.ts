@@ -1,7 +1,7 @@
 /**
  * The contract's imports, flattened by hand as the canonical ABI demands (component-model, CanonicalABI.md): a result of
  * more than one flat value goes to a return area whose address is the last parameter.
- * `test/plugins-as/sdk.test.ts` proves each signature against host-api/wit/deputy.wit.
+ * `test/plugins-as/sdk/compile.test.ts` proves each signature against host-api/wit/deputy.wit.
  */
 // @ts-ignore: decorator
 @external("deputy:policy/subject@1.0.0", "uid")
