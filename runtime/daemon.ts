@@ -28,6 +28,7 @@ import {
 } from './listen.ts';
 import { Quota } from './quota.ts';
 import { Reception } from './reception.ts';
+import { StartError } from './start-error.ts';
 import { VarlinkService } from './varlink/service.ts';
 import { VERSION } from './version.ts';
 
@@ -43,11 +44,6 @@ export interface Overrides {
   readonly adminSocket?: string | undefined;
   readonly stateDirectory?: string | undefined;
   readonly auditFile?: string | undefined;
-}
-
-/** The daemon can't start, for a reason outside the deploy directory. */
-export class StartError extends Error {
-  override readonly name = 'StartError';
 }
 
 export class Daemon {

@@ -1,22 +1,13 @@
 #!/usr/bin/env node
 import { Command } from 'commander';
-import { pino } from 'pino';
-import { checkDeployDirectory } from './config/check.ts';
-import { formatProblem } from './config/problem.ts';
-import { Daemon, type Overrides, StartError } from './daemon.ts';
-import { ListenError } from './listen.ts';
+import { readDeputyToml } from './config/deploy.ts';
+import { countInherited, ListenError } from './listen.ts';
+import { capabilitiesToKeep, layDownPrivileges } from './privilege.ts';
+import type { ServeOptions } from './serve.ts';
+import { StartError } from './start-error.ts';
 import { VERSION } from './version.ts';
 
-const EXIT_CONFIG = 2;
 const EXIT_START = 3;
-
-interface Options {
-  readonly config: string;
-  readonly socket?: string;
-  readonly adminSocket?: string;
-  readonly stateDir?: string;
-  readonly auditFile?: string;
-}
 
 async function main(): Promise<void> {
   const program = new Command('deputyd')
@@ -33,45 +24,17 @@ async function main(): Promise<void> {
       'after',
       `
 Exit codes: 0 stopped by SIGTERM or SIGINT, 2 the deploy directory has problems (all are printed),
-3 the daemon can't start (socket, state directory, audit log).
+3 the daemon can't start (socket, state directory, audit log, privileges).
 
 Logs are JSON lines on standard output. Check a deploy directory without starting: deputyctl check DIR`,
     )
     .parse();
-  const options = program.opts<Options>();
-  const { checked, problems } = await checkDeployDirectory(options.config);
-  if (checked === undefined) {
-    for (const problem of problems) process.stderr.write(`${formatProblem(problem)}\n`);
-    process.stderr.write(
-      `deputyd: ${problems.length} problem${problems.length === 1 ? '' : 's'} in ${options.config}\n`,
-    );
-    process.exitCode = EXIT_CONFIG;
-    return;
-  }
-  const logger = pino(
-    { name: 'deputyd', level: checked.deploy.config.log.level },
-    pino.destination({ fd: 1, sync: true }),
-  );
-  const overrides: Overrides = {
-    socket: options.socket,
-    adminSocket: options.adminSocket,
-    stateDirectory: options.stateDir,
-    auditFile: options.auditFile,
-  };
-  const daemon = await Daemon.start(checked, overrides, logger);
-  logger.info(
-    { version: VERSION, addresses: daemon.addresses, plugins: [...checked.plugins.keys()] },
-    'listening',
-  );
-  const stop = (signal: NodeJS.Signals): void => {
-    logger.info({ signal }, 'stopping');
-    daemon.stop().catch((error: unknown) => {
-      logger.error({ err: error }, 'stopping failed');
-      process.exit(1);
-    });
-  };
-  process.once('SIGTERM', stop);
-  process.once('SIGINT', stop);
+  const options = program.opts<ServeOptions>();
+  // Before anything of the plugins is read. A broken deputy.toml keeps nothing beyond the least, and is reported later.
+  const keep = capabilitiesToKeep(readDeputyToml(options.config)?.privilege.delegated_cgroups ?? false);
+  layDownPrivileges(keep, import.meta.filename, countInherited());
+  const { serve } = await import('./serve.ts');
+  await serve(options);
 }
 
 main().catch((error: unknown) => {

@@ -66,17 +66,25 @@ export async function listenInherited(fd: number, accept: Accept): Promise<Liste
  * are taken away, so that no child takes them for its own.
  */
 export function inheritedDescriptors(env: NodeJS.ProcessEnv = process.env): Map<string, number> {
-  const { LISTEN_PID, LISTEN_FDS, LISTEN_FDNAMES } = env;
+  const count = countInherited(env);
+  const names = env['LISTEN_FDNAMES']?.split(':') ?? [];
   for (const name of ['LISTEN_PID', 'LISTEN_FDS', 'LISTEN_FDNAMES']) delete env[name];
   const descriptors = new Map<string, number>();
-  if (LISTEN_PID !== `${process.pid}` || LISTEN_FDS === undefined) return descriptors;
+  for (let n = 0; n < count; n++) descriptors.set(names[n] || 'unknown', FIRST_INHERITED + n);
+  return descriptors;
+}
+
+/** SD_LISTEN_FDS_START (sd-daemon.h) */
+const FIRST_INHERITED = 3;
+
+/** How many descriptors were handed over. Throws ListenError where that can't be. */
+export function countInherited({ LISTEN_PID, LISTEN_FDS }: NodeJS.ProcessEnv = process.env): number {
+  if (LISTEN_PID !== `${process.pid}` || LISTEN_FDS === undefined) return 0;
   const count = Number(LISTEN_FDS);
   if (!Number.isInteger(count) || count < 0 || count > 16) {
     throw new ListenError(`LISTEN_FDS is ${JSON.stringify(LISTEN_FDS)}, not a small number of descriptors`);
   }
-  const names = LISTEN_FDNAMES?.split(':') ?? [];
-  for (let n = 0; n < count; n++) descriptors.set(names[n] || 'unknown', 3 + n);
-  return descriptors;
+  return count;
 }
 
 function serverFor(accept: Accept): Server {

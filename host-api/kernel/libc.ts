@@ -4,8 +4,10 @@ import { KernelError } from './errno.ts';
 
 const libc = koffi.load('libc.so.6');
 
-/** `void *` takes a Buffer or null, `str` a text, 64-bit integers a bigint. */
-type Argument = number | bigint | Uint8Array | string | null;
+/**
+ * `void *` takes a Buffer or null, `str` a text, `const char **` texts that end with null, 64-bit integers a bigint.
+ */
+type Argument = number | bigint | Uint8Array | string | null | readonly (string | null)[];
 export type CFunction = (...args: Argument[]) => number | bigint;
 
 /** Binds a function of glibc, or `syscall(2)` with the parameters of one call. The result is C's, unchecked. */

@@ -43,6 +43,11 @@ export interface DeployReading {
   readonly problems: readonly Problem[];
 }
 
+/** deputy.toml alone, for what has to be known before the plugins are looked at. Undefined where it has problems. */
+export function readDeputyToml(directory: string): DeputyToml | undefined {
+  return readToml(join(directory, 'deputy.toml'), deputyToml, [])?.value;
+}
+
 export function readDeployDirectory(directory: string): DeployReading {
   const problems: Problem[] = [];
   const main = readToml(join(directory, 'deputy.toml'), deputyToml, problems);

@@ -75,6 +75,14 @@ const audit = v.strictObject({
 
 const state = v.strictObject({ directory: v.optional(absolutePath, '/var/lib/deputy') });
 
+const privilege = v.strictObject({
+  /**
+   * Keeps CAP_DAC_OVERRIDE, for cgroups that are delegated to a user (user@UID.service): their files belong to that
+   * user, and root alone may not write to them.
+   */
+  delegated_cgroups: v.optional(boolean, false),
+});
+
 const log = v.strictObject({
   level: v.optional(
     v.picklist(['debug', 'info', 'warn', 'error'], 'must be "debug", "info", "warn" or "error"'),
@@ -102,6 +110,7 @@ export const deputyToml = v.strictObject({
   canary: v.optional(canary, {}),
   audit: v.optional(audit, {}),
   state: v.optional(state, {}),
+  privilege: v.optional(privilege, {}),
   log: v.optional(log, {}),
 });
 

@@ -1,11 +1,25 @@
-import { existsSync, lstatSync, mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { spawnSync } from 'node:child_process';
+import {
+  appendFileSync,
+  chownSync,
+  existsSync,
+  lstatSync,
+  mkdirSync,
+  mkdtempSync,
+  readdirSync,
+  readFileSync,
+  rmSync,
+  writeFileSync,
+} from 'node:fs';
 import { createServer } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { Connection } from '../../client/connection.ts';
+import { capabilitySet, readPrivileges } from '../../host-api/kernel/privilege.ts';
 import { type TestDeploy, writeDeploy } from '../support/daemon.ts';
 import { DaemonProcess } from '../support/deputyd.ts';
+import { titled } from '../support/processes.ts';
 
 let deploy: TestDeploy;
 const started: DaemonProcess[] = [];
@@ -137,4 +151,108 @@ set_memlock = ["absent"]
     expect(err).toMatch(/^deputyd: the audit log \S+ can't be opened: EISDIR/);
     rmSync(folder, { recursive: true });
   });
+
+  it('has in no thread a capability that it does not need, and no way to get one', async () => {
+    const before = readPrivileges();
+    const daemon = deputyd();
+    await daemon.logged('listening');
+    const needed = before.permitted & capabilitySet(['CAP_SYS_NICE', 'CAP_SYS_RESOURCE']);
+    const threads = readdirSync(`/proc/${daemon.pid}/task`);
+    expect(threads.length).toBeGreaterThan(4);
+    for (const tid of threads) {
+      expect(readPrivileges(`/proc/${daemon.pid}/task/${tid}/status`)).toEqual({
+        permitted: needed,
+        effective: needed,
+        bounding: before.bounding & capabilitySet(['CAP_SYS_NICE', 'CAP_SYS_RESOURCE']),
+        ambient: 0n,
+        noNewPrivs: true,
+      });
+    }
+    expect(readFileSync(`/proc/${daemon.pid}/environ`, 'latin1')).not.toContain('LISTEN_FDS');
+  });
+
+  it('keeps CAP_DAC_OVERRIDE where deputy.toml wants delegated cgroups', async () => {
+    appendFileSync(join(deploy.deployDirectory, 'deputy.toml'), 'privilege = { delegated_cgroups = true }\n');
+    const daemon = deputyd();
+    await daemon.logged('listening');
+    const { permitted } = readPrivileges(`/proc/${daemon.pid}/status`);
+    expect(permitted & capabilitySet(['CAP_DAC_OVERRIDE'])).not.toBe(0n);
+  });
+
+  it('takes over the sockets of the service manager by their names, over its second image', async () => {
+    const [broker, admin] = [
+      join(deploy.directory, 'given.sock'),
+      join(deploy.directory, 'given-admin.sock'),
+    ];
+    // As systemd hands them over: listening, from descriptor 3 on, for the pid that executes the daemon.
+    const handOver = [
+      'python3',
+      '-c',
+      `
+import os, socket, sys
+for n, path in enumerate(sys.argv[1:3]):
+    listener = socket.socket(socket.AF_UNIX)
+    listener.bind(path)
+    listener.listen(8)
+    os.dup2(listener.fileno(), 10 + n)
+for n in range(2):
+    os.dup2(10 + n, 3 + n, inheritable=True)
+os.environ |= {"LISTEN_PID": str(os.getpid()), "LISTEN_FDS": "2", "LISTEN_FDNAMES": "admin:deputy"}
+os.execvp(sys.argv[3], sys.argv[3:])
+`,
+      admin,
+      broker,
+    ];
+    const daemon = new DaemonProcess(['--config', deploy.deployDirectory], {}, handOver);
+    started.push(daemon);
+    expect(await daemon.logged('listening')).toMatchObject({
+      addresses: ['inherited descriptor 3', 'inherited descriptor 4'],
+    });
+    const [client, operator] = [await Connection.open(broker), await Connection.open(admin)];
+    expect(await client.call('io.deputy.Broker.Ping', { version: 1 })).toEqual({ version: 1 });
+    expect(await operator.call('io.deputy.Admin.Status', { version: 1 })).toMatchObject({ connections: 1 });
+    client.close();
+    operator.close();
+    expect((await daemon.stop()).code).toBe(0);
+    // The manager made them, and keeps them.
+    expect(existsSync(broker)).toBe(true);
+    expect(existsSync(deploy.socket)).toBe(false);
+  });
+
+  const noSetpriv = spawnSync('setpriv', ['--reuid', '4321', process.execPath, '-e', '0'], { cwd: '/' });
+  const whyNotUser =
+    noSetpriv.status === 0 ? undefined : 'setpriv (util-linux) can not start Node as another user';
+
+  it.skipIf(whyNotUser !== undefined)(
+    titled('keeps what another user than root was given as ambient', whyNotUser),
+    async () => {
+      chownAll(deploy.directory, 4321);
+      const asUser = [
+        'setpriv',
+        '--reuid=4321',
+        '--regid=4321',
+        '--clear-groups',
+        '--inh-caps=+sys_nice,+chown',
+      ];
+      const daemon = new DaemonProcess(['--config', deploy.deployDirectory], {}, [
+        ...asUser,
+        '--ambient-caps=+sys_nice,+chown',
+      ]);
+      started.push(daemon);
+      await daemon.logged('listening');
+      expect(readPrivileges(`/proc/${daemon.pid}/status`)).toMatchObject({
+        permitted: capabilitySet(['CAP_SYS_NICE']),
+        effective: capabilitySet(['CAP_SYS_NICE']),
+        ambient: 0n,
+        noNewPrivs: true,
+      });
+      expect((await daemon.stop()).code).toBe(0);
+    },
+  );
 });
+
+function chownAll(path: string, uid: number): void {
+  chownSync(path, uid, uid);
+  for (const entry of readdirSync(path, { recursive: true, encoding: 'utf8' }))
+    chownSync(join(path, entry), uid, uid);
+}
