@@ -2,8 +2,8 @@
  * Moving a process, or single threads of it, into a named group below its scope (cgroup-v2.rst).
  *
  * A whole process moves in one write to cgroup.procs, its unborn threads included. Threads move one by one, within
- * the threaded domain of their process, and are swept until a pass finds none left: a thread born meanwhile by one
- * that has not moved yet is moved by the next pass.
+ * the threaded domain of their process, and are swept until none is left: a thread born meanwhile by one that has not
+ * moved yet is moved by the next pass.
  */
 
 import { groupPath, prepareGroup } from './cgroup-group.ts';
@@ -14,6 +14,7 @@ import {
   addressedThreads,
   type CgroupGroup,
   type EffectContext,
+  isFixed,
   type Recorder,
   sweep,
   vanishedThreads,
@@ -21,6 +22,7 @@ import {
 import type { CgroupFs } from './kernel/cgroup-fs.ts';
 import { isGone, KernelError } from './kernel/errno.ts';
 import { readCgroup } from './kernel/proc.ts';
+import { Strays } from './strays.ts';
 import type { Target } from './target.ts';
 
 export interface CgroupEffect {
@@ -99,34 +101,41 @@ function moveThreads(
   path: string,
   recorder: Recorder,
 ): void {
-  const reported = new Set<number>();
-  const vanished = (tid: number): void => {
-    if (!reported.has(tid)) recorder.vanished(tid);
-    reported.add(tid);
-  };
-  const settled = new Set<string>();
+  const fixed = isFixed(target, effect.threads);
+  const living = addressedThreads(target, effect.threads);
+  const vanished = new Set(vanishedThreads(target, effect.threads, living));
+  for (const thread of living) {
+    if (!moveOne(fs, target, thread, path, recorder) && fixed) vanished.add(thread.tid);
+  }
+  for (const tid of vanished) recorder.vanished(tid);
+  if (fixed) return;
+  const strays = new Strays(fs, target, effect.threads, path);
   sweep(target, () => {
-    const living = addressedThreads(target, effect.threads);
-    for (const tid of vanishedThreads(target, effect.threads, living)) vanished(tid);
-    const fresh = living.filter(({ tid, startTimeTicks }) => !settled.has(`${tid} ${startTimeTicks}`));
-    for (const thread of fresh) {
-      settled.add(`${thread.tid} ${thread.startTimeTicks}`);
-      const change = planThread(target, thread, path);
-      if (change === undefined) {
-        vanished(thread.tid);
-        continue;
-      }
-      recorder.intend([change]);
-      try {
-        moveThread(fs, target.process.pid, thread.tid, path);
-        recorder.done(change);
-      } catch (error) {
-        if (!isGone(error)) throw error;
-        vanished(thread.tid);
-      }
-    }
-    return fresh.length;
+    const { threads, result } = strays.find();
+    for (const thread of threads) moveOne(fs, target, thread, path, recorder);
+    return result;
   });
+}
+
+/** False where the thread has ended. */
+function moveOne(
+  fs: CgroupFs,
+  target: Target,
+  thread: AddressedThread,
+  path: string,
+  recorder: Recorder,
+): boolean {
+  const change = planThread(target, thread, path);
+  if (change === undefined) return false;
+  recorder.intend([change]);
+  try {
+    moveThread(fs, target.process.pid, thread.tid, path);
+  } catch (error) {
+    if (isGone(error)) return false;
+    throw error;
+  }
+  recorder.done(change);
+  return true;
 }
 
 /** Moves all threads of a process at once, and reads it again. */

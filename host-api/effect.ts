@@ -36,9 +36,6 @@ export interface Recorder {
   vanished(tid: number): void;
 }
 
-/** More passes than any thread pool needs to come to rest; a fork bomb never does. */
-const MAX_SWEEPS = 64;
-
 export interface AddressedThread {
   readonly tid: number;
   readonly startTimeTicks: bigint;
@@ -46,14 +43,24 @@ export interface AddressedThread {
 
 /** The threads an effect is for, as of now. Those that have ended since are left out. */
 export function addressedThreads(target: Target, selection: ThreadSelection): AddressedThread[] {
+  return lookAtThreads(target, selection).threads;
+}
+
+/** `gone`: a thread ended between being listed and being looked at. */
+export function lookAtThreads(
+  target: Target,
+  selection: ThreadSelection,
+): { threads: AddressedThread[]; gone: boolean } {
   const { pid } = target.process;
   const threads: AddressedThread[] = [];
+  let gone = false;
   for (const tid of listThreads(pid)) {
     if (!isAddressed(target, selection, tid)) continue;
     const stat = readStat(tid, pid);
-    if (stat !== undefined) threads.push({ tid, startTimeTicks: stat.startTimeTicks });
+    if (stat === undefined) gone = true;
+    else threads.push({ tid, startTimeTicks: stat.startTimeTicks });
   }
-  return threads;
+  return { threads, gone };
 }
 
 /** Those of a fixed set that no longer live. */
@@ -67,7 +74,8 @@ export function vanishedThreads(
   return fixed.filter((tid) => !living.some((thread) => thread.tid === tid));
 }
 
-function isAddressed({ addressed }: Target, selection: ThreadSelection, tid: number): boolean {
+/** Whether the effect is for the thread `tid` of the target's process. */
+export function isAddressed({ addressed }: Target, selection: ThreadSelection, tid: number): boolean {
   if (selection.tag === 'only') return selection.val.includes(tid);
   switch (addressed.tag) {
     case 'all':
@@ -79,12 +87,35 @@ function isAddressed({ addressed }: Target, selection: ThreadSelection, tid: num
   }
 }
 
+/** Whether the threads are named one by one: then none that is born later is meant, and there is nothing to sweep. */
+export function isFixed(target: Target, selection: ThreadSelection): boolean {
+  return selection.tag === 'only' || target.addressed.tag === 'only';
+}
+
 /**
- * Runs `pass` until one finds nothing to do, so that threads born while others were handled are handled too. `pass`
- * returns how many threads it changed. Throws where the threads never come to rest.
+ * What a pass over the threads met: one that had to be changed (`changed`); none, but one that ended before it could
+ * be looked at, and may have left a child (`unsure`); or neither (`at-rest`).
  */
-export function sweep(target: Target, pass: () => number): void {
-  for (let n = 0; n < MAX_SWEEPS; n++) if (pass() === 0) return;
+export type PassResult = 'changed' | 'unsure' | 'at-rest';
+
+/** More passes than any thread pool needs to come to rest; a fork bomb never does. */
+const MAX_PASSES = 64;
+/** A process whose threads live for less than a pass takes is never seen at rest. So often in a row is enough. */
+const ENOUGH_UNSURE = 8;
+
+/**
+ * Runs `pass` until the threads are at rest, so that those born while others were handled are handled too. One empty
+ * list of threads is no proof: a thread may be listed, start another and end before it is looked at. Throws where
+ * the threads never come to rest.
+ */
+export function sweep(target: Target, pass: () => PassResult): void {
+  let unsure = 0;
+  for (let n = 0; n < MAX_PASSES; n++) {
+    const result = pass();
+    if (result === 'at-rest') return;
+    unsure = result === 'unsure' ? unsure + 1 : 0;
+    if (unsure === ENOUGH_UNSURE) return;
+  }
   throw new KernelError(
     'sweep',
     EAGAIN,

@@ -5,7 +5,16 @@
 import type { Change, ChangeOf, SchedulingState } from './change.ts';
 import type { Scheduling, ThreadSelection } from './contract.ts';
 import { formatCpuList } from './cpu-list.ts';
-import { type AddressedThread, addressedThreads, type Recorder, sweep, vanishedThreads } from './effect.ts';
+import {
+  type AddressedThread,
+  addressedThreads,
+  isFixed,
+  lookAtThreads,
+  type PassResult,
+  type Recorder,
+  sweep,
+  vanishedThreads,
+} from './effect.ts';
 import { isGone, KernelError } from './kernel/errno.ts';
 import { readAffinity, readScheduling, writeAffinity, writeScheduling } from './kernel/sched.ts';
 import type { Target } from './target.ts';
@@ -25,39 +34,62 @@ export function planScheduler(target: Target, effect: SchedulerEffect): Change[]
 
 /** Throws a KernelError; what was changed until then was told to `recorder`. */
 export function applyScheduler(target: Target, effect: SchedulerEffect, recorder: Recorder): void {
+  const fixed = isFixed(target, effect.threads);
+  const living = addressedThreads(target, effect.threads);
+  const vanished = new Set(vanishedThreads(target, effect.threads, living));
   const handled = new Set<string>();
-  let first = true;
+  for (const thread of living) {
+    handled.add(nameOf(thread));
+    if (!applyToThread(target, effect, thread, recorder) && fixed) vanished.add(thread.tid);
+  }
+  for (const tid of vanished) recorder.vanished(tid);
+  if (fixed) return;
   sweep(target, () => {
-    const living = addressedThreads(target, effect.threads);
-    if (first) for (const tid of vanishedThreads(target, effect.threads, living)) recorder.vanished(tid);
-    first = false;
-    const fresh = living.filter(({ tid, startTimeTicks }) => !handled.has(`${tid} ${startTimeTicks}`));
-    for (const thread of fresh) {
-      handled.add(`${thread.tid} ${thread.startTimeTicks}`);
-      applyToThread(target, effect, thread, recorder);
+    const { threads, gone } = lookAtThreads(target, effect.threads);
+    let result: PassResult = gone ? 'unsure' : 'at-rest';
+    for (const thread of threads) {
+      if (handled.has(nameOf(thread))) continue;
+      handled.add(nameOf(thread));
+      const changes = plan(target, effect, thread);
+      // A child that inherited what it should have needs nothing, and doesn't keep the sweep going.
+      if (changes.length > 0 && changes.every(isDone)) continue;
+      if (applyToThread(target, effect, thread, recorder)) result = 'changed';
+      else if (result === 'at-rest') result = 'unsure';
     }
-    return fresh.length;
+    return result;
   });
 }
 
+function nameOf({ tid, startTimeTicks }: AddressedThread): string {
+  return `${tid} ${startTimeTicks}`;
+}
+
+function isDone(change: ChangeOf<'scheduler'> | ChangeOf<'affinity'>): boolean {
+  return change.tag === 'affinity'
+    ? sameAffinity(change.before, change.after)
+    : sameScheduling(change.before, change.after);
+}
+
+/** False where the thread has ended. */
 function applyToThread(
   target: Target,
   effect: SchedulerEffect,
   thread: AddressedThread,
   recorder: Recorder,
-): void {
+): boolean {
   try {
     const changes = plan(target, effect, thread);
-    if (changes.length === 0) return recorder.vanished(thread.tid);
+    if (changes.length === 0) return false;
     recorder.intend(changes);
     for (const change of changes) {
       if (change.tag === 'affinity') setAffinity(change.tid, change.after);
       else setScheduling(change.tid, change.after);
       recorder.done(change);
     }
+    return true;
   } catch (error) {
     if (!isGone(error)) throw error;
-    recorder.vanished(thread.tid);
+    return false;
   }
 }
 
@@ -98,7 +130,8 @@ function merge(tid: number, before: SchedulingState, change: Scheduling): Schedu
   return {
     policy,
     priority: realtime ? (change.priority ?? before.priority) : 0,
-    nice: change.nice ?? before.nice,
+    // The kernel tells 0 of a realtime thread, and keeps what it had for the time when it is none any more.
+    nice: realtime ? 0 : (change.nice ?? before.nice),
     resetOnFork: true,
   };
 }

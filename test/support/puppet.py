@@ -180,6 +180,19 @@ def set_memlock(soft, hard):
     resource.setrlimit(resource.RLIMIT_MEMLOCK, (soft, hard))
 
 
+def lock(length):
+    """Locks fresh memory, for as long as the process lives."""
+    PROT_READ_WRITE, MAP_PRIVATE_ANONYMOUS = 3, 0x22
+    libc.mmap.restype = ctypes.c_void_p
+    address = libc.mmap(None, ctypes.c_size_t(length), PROT_READ_WRITE, MAP_PRIVATE_ANONYMOUS, -1, 0)
+    if libc.mlock(ctypes.c_void_p(address), ctypes.c_size_t(length)) != 0:
+        raise OSError(ctypes.get_errno(), os.strerror(ctypes.get_errno()))
+
+
+def nice(increment):
+    return os.nice(increment)
+
+
 def set_fifo(priority, tid=0):
     os.sched_setscheduler(tid, os.SCHED_FIFO, os.sched_param(priority))
 

@@ -40,7 +40,7 @@ requests_per_second = 10000
 
 [quota]
 actions = 1000000
-memlock_bytes = "64 GiB"
+memlock_bytes = 9223372036854775807
 `;
 
 export interface DeputydOptions {

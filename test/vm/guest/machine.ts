@@ -19,12 +19,19 @@ export interface MachineOptions {
   readonly vcpus: number;
   /** How many threads start others, besides as many chains. */
   readonly spawners?: number;
+  /** How long each thread of a chain lives. Here everything takes some twenty times as long as on a real machine. */
+  readonly chainMs?: number;
 }
 
-export async function startMachine({ cgroup, vcpus, spawners = 0 }: MachineOptions): Promise<Machine> {
+export async function startMachine({
+  cgroup,
+  vcpus,
+  spawners = 0,
+  chainMs = 30,
+}: MachineOptions): Promise<Machine> {
   const born = `echo 0 > /sys/fs/cgroup${cgroup}/cgroup.procs && exec setpriv --reuid=${UID} --regid=${UID} --clear-groups "$@"`;
   const program = join(BUILD, 'bin/threads');
-  const child = spawn('sh', ['-c', born, 'sh', program, String(vcpus), String(spawners)], {
+  const child = spawn('sh', ['-c', born, 'sh', program, `${vcpus}`, `${spawners}`, `${chainMs * 1000}`], {
     stdio: ['ignore', 'pipe', 'inherit'],
   });
   after(() => void child.kill('SIGKILL'));

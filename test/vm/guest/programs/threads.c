@@ -1,6 +1,6 @@
-// threads VCPUS SPAWNERS: a virtual machine's process as seen from outside. VCPUS threads that stay, and SPAWNERS
-// that each start a short-lived thread every millisecond, plus as many chains in which each thread starts its
-// successor and ends. Prints one JSON line, {"pid":P,"vcpus":[…]}, and runs until it is killed.
+// threads VCPUS SPAWNERS CHAIN_US: a virtual machine's process as seen from outside. VCPUS threads that stay, and
+// SPAWNERS that each start a short-lived thread every millisecond, plus as many chains in which each thread starts its
+// successor after CHAIN_US and ends. Prints one JSON line, {"pid":P,"vcpus":[…]}, and runs until it is killed.
 #define _GNU_SOURCE
 #include <pthread.h>
 #include <stdio.h>
@@ -38,14 +38,17 @@ static void *spawner(void *argument) {
   return argument;
 }
 
+static int chain_us;
+
 static void *chain(void *argument) {
-  usleep(1000);
+  usleep(chain_us);
   start(chain, NULL);
   return argument;
 }
 
 int main(int argc, char **argv) {
   int vcpus = argc > 1 ? atoi(argv[1]) : 0, spawners = argc > 2 ? atoi(argv[2]) : 0;
+  chain_us = argc > 3 ? atoi(argv[3]) : 1000;
   pthread_attr_init(&detached);
   pthread_attr_setdetachstate(&detached, PTHREAD_CREATE_DETACHED);
   pthread_attr_setstacksize(&detached, 64 * 1024);
