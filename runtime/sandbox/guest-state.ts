@@ -4,49 +4,44 @@ import { SandboxError } from './seam.ts';
 /** The counters of one instance of a metered module, and what of it a snapshot must hold. */
 export class GuestState {
   readonly #memory: WebAssembly.Memory | undefined;
-  readonly #fuel: WebAssembly.Global<bigint> | undefined;
-  readonly #depth: WebAssembly.Global<number> | undefined;
+  readonly #fuel: WebAssembly.Global<bigint>;
+  readonly #depth: WebAssembly.Global<number>;
+  readonly #callDepth: number;
   readonly #globals: readonly WebAssembly.Global[];
 
-  /** `memory` is the one that the module defines and exports, if any. */
-  constructor(prepared: Prepared, exports: WebAssembly.Exports, memory: WebAssembly.Memory | undefined) {
-    this.#memory = memory;
-    this.#fuel =
-      prepared.fuel === undefined
-        ? undefined
-        : (globalOf(exports, prepared.fuel) as WebAssembly.Global<bigint>);
-    this.#depth =
-      prepared.depth === undefined
-        ? undefined
-        : (globalOf(exports, prepared.depth) as WebAssembly.Global<number>);
+  constructor(prepared: Prepared, exports: WebAssembly.Exports) {
+    this.#fuel = globalOf(exports, prepared.fuel) as WebAssembly.Global<bigint>;
+    this.#depth = globalOf(exports, prepared.depth) as WebAssembly.Global<number>;
+    this.#callDepth = prepared.callDepth;
     this.#globals = prepared.globals.map((name) => globalOf(exports, name));
+    const memory = prepared.memory === undefined ? undefined : exports[prepared.memory];
+    this.#memory = memory instanceof WebAssembly.Memory ? memory : undefined;
   }
 
   /** Before every entry from outside: a trap leaves both counters where it struck. */
   arm(fuel: bigint): void {
-    if (this.#fuel !== undefined) this.#fuel.value = fuel;
-    if (this.#depth !== undefined) this.#depth.value = 0;
+    this.#fuel.value = fuel;
+    this.#depth.value = 0;
   }
 
   get fuelLeft(): bigint {
-    const left = this.#fuel?.value ?? 0n;
+    const left = this.#fuel.value;
     return left < 0n ? 0n : left;
   }
 
   set fuelLeft(left: bigint) {
-    if (this.#fuel !== undefined) this.#fuel.value = left;
+    this.#fuel.value = left;
   }
 
   /** Which counter, if any, says that it ended the call. */
   get exhausted(): 'fuel' | 'depth' | undefined {
-    return undefined;
+    if (this.#fuel.value < 0n) return 'fuel';
+    return this.#depth.value > this.#callDepth ? 'depth' : undefined;
   }
 
   burn(units: number): boolean {
-    const fuel = this.#fuel;
-    if (fuel === undefined) return true;
-    const left = fuel.value - BigInt(units);
-    fuel.value = left < 0n ? 0n : left;
+    const left = this.#fuel.value - BigInt(units);
+    this.#fuel.value = left < 0n ? 0n : left;
     return left >= 0n;
   }
 

@@ -29,7 +29,7 @@ export class Instance implements GuestExports {
     this.initialize = optionalOf(exports, names.initialize);
     this.postInit = optionalOf(exports, names.postInit);
     this.postDecide = optionalOf(exports, names.postDecide);
-    this.state = new GuestState(prepared, exports, memory);
+    this.state = new GuestState(prepared, exports);
   }
 
   burn(units: number): boolean {

@@ -1,3 +1,5 @@
+import { readModule } from './inspect/module.ts';
+import { meterModule } from './meter/meter.ts';
 import { type PluginSource, SandboxError } from './seam.ts';
 
 /** A module ready to be instantiated any number of times. */
@@ -6,8 +8,11 @@ export interface Prepared {
   readonly imports: readonly WebAssembly.ModuleImportDescriptor[];
   readonly exports: readonly WebAssembly.ModuleExportDescriptor[];
   /** Reserved exports: the fuel counter (i64) and the depth counter (i32). */
-  readonly fuel: string | undefined;
-  readonly depth: string | undefined;
+  readonly fuel: string;
+  readonly depth: string;
+  readonly callDepth: number;
+  /** Reserved export of the memory that the module defines. */
+  readonly memory: string | undefined;
   /** Reserved exports of every mutable global of the guest. */
   readonly globals: readonly string[];
   /** All names that the meter added, to be kept from other modules. */
@@ -29,25 +34,43 @@ export function prepare(source: PluginSource): Prepared {
 }
 
 /** The same for a core module inside of a component: what it imports is the component's business. */
-export function prepareCore({ name }: PluginSource, wasm: Uint8Array): Prepared {
-  const module = compile(wasm, name);
-  return {
-    module,
-    imports: WebAssembly.Module.imports(module),
-    exports: WebAssembly.Module.exports(module),
-    fuel: undefined,
-    depth: undefined,
-    globals: [],
-    reserved: new Set(),
-    replay: true,
-  };
+export function prepareCore({ name, limits }: PluginSource, wasm: Uint8Array): Prepared {
+  try {
+    readModule(wasm);
+    // As it came, before the meter adds the counters: a module that names a global it doesn't have is invalid here,
+    // and would name one of them later.
+    compile(wasm);
+    const metered = meterModule(wasm, limits);
+    const module = compile(metered.wasm);
+    return {
+      module,
+      imports: WebAssembly.Module.imports(module),
+      exports: WebAssembly.Module.exports(module).filter((one) => !metered.names.has(one.name)),
+      fuel: metered.fuel,
+      depth: metered.depth,
+      callDepth: limits.callDepth,
+      memory: metered.memory,
+      globals: metered.globals,
+      reserved: metered.names,
+      replay: metered.replay,
+    };
+  } catch (error) {
+    if (!(error instanceof SandboxError)) throw error;
+    const where = error.offset === undefined ? '' : ` at byte ${error.offset}`;
+    throw new SandboxError(error.reason, `${name}: ${error.message}${where}`, error.offset, { cause: error });
+  }
 }
 
-function compile(wasm: Uint8Array, name: string): WebAssembly.Module {
+/** V8 says where, behind an `@+`. */
+function compile(wasm: Uint8Array): WebAssembly.Module {
   try {
     return new WebAssembly.Module(wasm);
   } catch (cause) {
-    throw new SandboxError('invalid', `${name}: ${messageOf(cause)}`, undefined, { cause });
+    const message = messageOf(cause).replace(/^WebAssembly\.Module\(\): /, '');
+    const offset = /^(.*) @\+(\d+)$/s.exec(message);
+    throw offset === null
+      ? new SandboxError('invalid', message, undefined, { cause })
+      : new SandboxError('invalid', offset[1] ?? '', Number(offset[2]), { cause });
   }
 }
 

@@ -111,13 +111,11 @@ export class ComponentInstance {
     }
     const { exports } = new WebAssembly.Instance(module.module, imports);
     const visible: Record<string, WebAssembly.ExportValue> = Object.create(null);
-    let memory: WebAssembly.Memory | undefined;
     for (const [name, value] of Object.entries(exports)) {
       if (module.reserved.has(name)) continue;
       visible[name] = typeof value === 'function' ? this.#watched(parts, name, value) : value;
-      if (value instanceof WebAssembly.Memory) memory = value;
     }
-    const state = new GuestState(module, exports, memory);
+    const state = new GuestState(module, exports);
     state.arm(this.#limits.fuel);
     this.#states.push(state);
     return visible;
