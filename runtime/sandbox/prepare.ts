@@ -1,5 +1,6 @@
+import { CAPS, type Caps } from './inspect/caps.ts';
 import { readModule } from './inspect/module.ts';
-import { meterModule } from './meter/meter.ts';
+import { type MeterLimits, meterModule } from './meter/meter.ts';
 import { type PluginSource, SandboxError } from './seam.ts';
 
 /** A module ready to be instantiated any number of times. */
@@ -36,29 +37,34 @@ export function prepare(source: PluginSource): Prepared {
 /** The same for a core module inside of a component: what it imports is the component's business. */
 export function prepareCore({ name, limits }: PluginSource, wasm: Uint8Array): Prepared {
   try {
-    readModule(wasm);
-    // As it came, before the meter adds the counters: a module that names a global it doesn't have is invalid here,
-    // and would name one of them later.
-    compile(wasm);
-    const metered = meterModule(wasm, limits);
-    const module = compile(metered.wasm);
-    return {
-      module,
-      imports: WebAssembly.Module.imports(module),
-      exports: WebAssembly.Module.exports(module).filter((one) => !metered.names.has(one.name)),
-      fuel: metered.fuel,
-      depth: metered.depth,
-      callDepth: limits.callDepth,
-      memory: metered.memory,
-      globals: metered.globals,
-      reserved: metered.names,
-      replay: metered.replay,
-    };
+    return prepareModule(wasm, limits);
   } catch (error) {
     if (!(error instanceof SandboxError)) throw error;
     const where = error.offset === undefined ? '' : ` at byte ${error.offset}`;
     throw new SandboxError(error.reason, `${name}: ${error.message}${where}`, error.offset, { cause: error });
   }
+}
+
+/** Throws `SandboxError` without the name of a plugin. */
+export function prepareModule(wasm: Uint8Array, limits: MeterLimits, caps: Caps = CAPS): Prepared {
+  readModule(wasm, caps);
+  // As it came, before the meter adds the counters: a module that names a global it doesn't have is invalid here,
+  // and would name one of them later.
+  compile(wasm);
+  const metered = meterModule(wasm, limits, caps);
+  const module = compile(metered.wasm);
+  return {
+    module,
+    imports: WebAssembly.Module.imports(module),
+    exports: WebAssembly.Module.exports(module).filter((one) => !metered.names.has(one.name)),
+    fuel: metered.fuel,
+    depth: metered.depth,
+    callDepth: limits.callDepth,
+    memory: metered.memory,
+    globals: metered.globals,
+    reserved: metered.names,
+    replay: metered.replay,
+  };
 }
 
 /** V8 says where, behind an `@+`. */

@@ -344,8 +344,12 @@ class ModuleReader {
     else if (code === 0x42) input.skipLeb(10);
     else if (code === 0x43) input.skip(4);
     else if (code === 0x44) input.skip(8);
-    else if (code === 0x23) input.u32();
-    else if (code === 0xd2 || code === 0xd0) {
+    else if (code === 0x23) {
+      // Newer engines let a constant read any global ahead of it; the older of those supported here don't.
+      if (this.#shape.globals[input.u32()]?.imported !== true) {
+        input.fail('unsupported', 'a constant expression that reads a global that is not imported', at);
+      }
+    } else if (code === 0xd2 || code === 0xd0) {
       this.#uses('reference-types', at);
       if (code === 0xd2) input.u32();
       else this.#referenceType(input);
