@@ -31,6 +31,8 @@ export class CorePlugin extends GuardedPlugin {
   readonly #imports: WebAssembly.Imports;
   readonly #guest: Guest;
   #instance: Instance;
+  /** The last one that was made, while it may not have come to its end yet. */
+  #latest: Instance | undefined;
   readonly #snapshot: Snapshot;
 
   static load(source: PluginSource, sha256: string): CorePlugin {
@@ -90,7 +92,7 @@ export class CorePlugin extends GuardedPlugin {
   }
 
   protected override exhausted(): 'fuel' | 'depth' | undefined {
-    return this.#instance.state.exhausted;
+    return this.#latest?.state.exhausted;
   }
 
   #instantiate(withInit: boolean): Instance {
@@ -100,7 +102,10 @@ export class CorePlugin extends GuardedPlugin {
       step('start', 'the start function');
       const instance = new Instance(this.#prepared, this.#names, this.#imports);
       guest.attach(instance);
+      this.#latest = instance;
       if (!withInit) return instance;
+      instance.state.arm(this.limits.fuel);
+      instance.start?.();
       step('start', '_initialize');
       instance.state.arm(this.limits.fuel);
       instance.initialize?.();

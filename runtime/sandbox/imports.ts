@@ -36,9 +36,9 @@ export function hostFunctions(guest: Guest, host: PolicyHost): HostFunctions {
   return modules;
 }
 
-/** During instantiation the engine runs the start function before it hands over any export. */
+/** Nothing of the guest runs before its memory is attached: this is for the day when something does. */
 function requireMemory(guest: Guest, path: string): void {
-  if (!guest.attached) guest.fail('abi', `${path} called in the start function, before the memory is there`);
+  if (!guest.attached) guest.fail('abi', `${path} called before the memory is there`);
   guest.refresh();
 }
 

@@ -11,13 +11,14 @@ export class Instance implements GuestExports {
   readonly state: GuestState;
   readonly memory: WebAssembly.Memory;
   readonly realloc: Export;
+  readonly start: Export | undefined;
   readonly initialize: Export | undefined;
   readonly init: Export;
   readonly decide: Export;
   readonly postInit: Export | undefined;
   readonly postDecide: Export | undefined;
 
-  /** Runs the start function, if there is one. May trap. */
+  /** Runs nothing of the guest; its segments may be out of bounds. */
   constructor(prepared: Prepared, names: ExportNames, imports: WebAssembly.Imports) {
     const { exports } = new WebAssembly.Instance(prepared.module, imports);
     const memory = exports[names.memory];
@@ -26,6 +27,7 @@ export class Instance implements GuestExports {
     this.realloc = functionOf(exports, names.realloc);
     this.init = functionOf(exports, names.init);
     this.decide = functionOf(exports, names.decide);
+    this.start = prepared.start === undefined ? undefined : optionalOf(exports, prepared.start);
     this.initialize = optionalOf(exports, names.initialize);
     this.postInit = optionalOf(exports, names.postInit);
     this.postDecide = optionalOf(exports, names.postDecide);

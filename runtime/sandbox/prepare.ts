@@ -1,5 +1,5 @@
 import { CAPS, type Caps } from './inspect/caps.ts';
-import { readModule } from './inspect/module.ts';
+import { type ModuleShape, readModule } from './inspect/module.ts';
 import { type MeterLimits, meterModule } from './meter/meter.ts';
 import { type PluginSource, SandboxError } from './seam.ts';
 
@@ -8,12 +8,15 @@ export interface Prepared {
   readonly module: WebAssembly.Module;
   readonly imports: readonly WebAssembly.ModuleImportDescriptor[];
   readonly exports: readonly WebAssembly.ModuleExportDescriptor[];
+  readonly shape: ModuleShape;
   /** Reserved exports: the fuel counter (i64) and the depth counter (i32). */
   readonly fuel: string;
   readonly depth: string;
   readonly callDepth: number;
   /** Reserved export of the memory that the module defines. */
   readonly memory: string | undefined;
+  /** Reserved export of the start function, which instantiation does not run. */
+  readonly start: string | undefined;
   /** Reserved exports of every mutable global of the guest. */
   readonly globals: readonly string[];
   /** All names that the meter added, to be kept from other modules. */
@@ -40,8 +43,7 @@ export function prepareCore({ name, limits }: PluginSource, wasm: Uint8Array): P
     return prepareModule(wasm, limits);
   } catch (error) {
     if (!(error instanceof SandboxError)) throw error;
-    const where = error.offset === undefined ? '' : ` at byte ${error.offset}`;
-    throw new SandboxError(error.reason, `${name}: ${error.message}${where}`, error.offset, { cause: error });
+    throw new SandboxError(error.reason, `${name}: ${error.message}`, error.offset, { cause: error });
   }
 }
 
@@ -57,10 +59,12 @@ export function prepareModule(wasm: Uint8Array, limits: MeterLimits, caps: Caps 
     module,
     imports: WebAssembly.Module.imports(module),
     exports: WebAssembly.Module.exports(module).filter((one) => !metered.names.has(one.name)),
+    shape: metered.shape,
     fuel: metered.fuel,
     depth: metered.depth,
     callDepth: limits.callDepth,
     memory: metered.memory,
+    start: metered.start,
     globals: metered.globals,
     reserved: metered.names,
     replay: metered.replay,

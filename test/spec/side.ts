@@ -18,7 +18,7 @@ export const NO_CAPS = Object.fromEntries(
 ) as unknown as Caps;
 
 /** Enough for everything in the suite that ends, and a depth that its recursions stay within. */
-const LIMITS = { fuel: 1n << 36n, memoryPages: 65_536, tableElements: 0xffff_ffff, callDepth: 1_500 };
+const LIMITS = { fuel: 1n << 36n, memoryPages: 65_536, tableElements: 0xffff_ffff, callDepth: 1_200 };
 
 interface Loaded {
   readonly shape: ModuleShape;
@@ -46,6 +46,8 @@ export class Side {
       const { exports } = new WebAssembly.Instance(compiled, this.#registry);
       const loaded = { shape: readModule(module.wasm, NO_CAPS), prepared, exports, adapters: new Map() };
       this.#all.push(loaded);
+      const start = prepared?.start === undefined ? undefined : exports[prepared.start];
+      if (typeof start === 'function') start();
       if (name !== undefined) {
         this.#named.set('', loaded);
         if (name !== '') this.#named.set(name, loaded);

@@ -164,6 +164,7 @@ async function readFloats(forms: readonly Form[]): Promise<ReadFloat> {
       ...caps,
       functionBytes: 0,
       locals: 0,
+      frameSlots: 0,
       nesting: 0,
       branchTargets: 0,
       merges: 0,

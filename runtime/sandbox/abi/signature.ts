@@ -48,7 +48,13 @@ export function exportSignature(one: Func): Signature {
   return { params, results: results.length > MAX_FLAT_RESULTS ? ['i32'] : results };
 }
 
-export function signatureText({ params, results }: Signature): string {
+export function signatureText({
+  params,
+  results,
+}: {
+  readonly params: readonly string[];
+  readonly results: readonly string[];
+}): string {
   return `(${params.join(', ')}) -> (${results.join(', ')})`;
 }
 

@@ -118,6 +118,8 @@ export class ComponentInstance {
     const state = new GuestState(module, exports);
     state.arm(this.#limits.fuel);
     this.#states.push(state);
+    const start = module.start === undefined ? undefined : exports[module.start];
+    if (typeof start === 'function') start();
     return visible;
   }
 

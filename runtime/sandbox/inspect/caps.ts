@@ -20,6 +20,8 @@ export interface Caps {
   readonly functionBytes: number;
   /** Of one function, parameters included. */
   readonly locals: number;
+  /** Locals and operands of one function at once: each takes 8 or 16 bytes of the stack. */
+  readonly frameSlots: number;
   readonly nesting: number;
   readonly branchTargets: number;
   /**
@@ -43,6 +45,7 @@ export const CAPS: Caps = {
   dataSegments: 10_000,
   functionBytes: 1024 * 1024,
   locals: 10_000,
+  frameSlots: 12_000,
   nesting: 5_000,
   branchTargets: 16_384,
   merges: 200_000_000,

@@ -182,6 +182,11 @@ export class BodyMeter {
     while (input.next()) this.#instruction();
     if (this.#open !== 0) input.fail('invalid', 'the code of a function has no end', body.to);
 
+    const slots = locals + this.#highest;
+    if (slots > this.#shape.caps.frameSlots) {
+      const most = this.#shape.caps.frameSlots;
+      input.fail('limit', `${slots} locals and operands in a function, the limit is ${most}`, body.from);
+    }
     whole.clear();
     const added = this.#scratchUsed || this.#calls ? 2 : 1;
     const groups = new BodyReader(this.#shape, body.from, body.to);

@@ -43,4 +43,4 @@ export const ELEMENT_COST = 10;
  * A call takes one from the call depth, and one more for each so many slots (locals and operands) of its frame: the
  * depth is what keeps the guest off the end of the daemon's stack, where V8 would throw at a depth that varies.
  */
-export const FRAME_SLOTS = 128;
+export const FRAME_SLOTS = 64;

@@ -10,12 +10,17 @@ export type MeterLimits = Pick<SandboxLimits, 'fuel' | 'memoryPages' | 'tableEle
 export interface Metered {
   readonly wasm: Uint8Array;
   readonly shape: ModuleShape;
-  /** An i64 global: what is left; below zero once it ran out. Starts at the limit, so a start function is bounded too. */
+  /** An i64 global: what is left; below zero once it ran out. */
   readonly fuel: string;
   /** An i32 global: the depth of calls; above the limit once that was met. To be set to zero after a trap. */
   readonly depth: string;
   /** The memory that the module defines, if it does. */
   readonly memory: string | undefined;
+  /**
+   * The start function, taken from its section: instantiation runs nothing, and the host calls this once the memory
+   * and the counters are in its hands.
+   */
+  readonly start: string | undefined;
   /** Every mutable global of the module's own whose value a host can hold. */
   readonly globals: readonly string[];
   readonly names: ReadonlySet<string>;
@@ -62,6 +67,7 @@ class ModuleMeter {
     const fuel = `${RESERVED}fuel`;
     const depth = `${RESERVED}depth`;
     const memory = shape.memories.some((one) => !one.imported) ? `${RESERVED}memory` : undefined;
+    const start = shape.start === undefined ? undefined : `${RESERVED}start`;
     const kept: { name: string; index: number }[] = [];
     shape.globals.forEach(({ imported, mutable, type }, index) => {
       if (imported || !mutable) return;
@@ -84,6 +90,7 @@ class ModuleMeter {
       { name: fuel, kind: 3, index: at },
       { name: depth, kind: 3, index: at + 1 },
       ...(memory === undefined ? [] : [{ name: memory, kind: 2, index: 0 }]),
+      ...(start === undefined ? [] : [{ name: start, kind: 0, index: shape.start ?? 0 }]),
       ...kept.map((one) => ({ ...one, kind: 3 })),
     ];
     // Only by the code it's known which types are needed, and they come first.
@@ -96,6 +103,7 @@ class ModuleMeter {
       fuel,
       depth,
       memory,
+      start,
       globals: kept.map((one) => one.name),
       names: new Set(added.map((one) => one.name)),
       replay: this.#replay,
@@ -140,7 +148,6 @@ class ModuleMeter {
         }
       }),
     );
-    emit(SECTION.start, verbatim);
     emit(SECTION.element, verbatim);
     emit(SECTION.dataCount, verbatim);
     emit(SECTION.code, (section) => {
