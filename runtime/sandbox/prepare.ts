@@ -1,5 +1,5 @@
 import { CAPS, type Caps } from './inspect/caps.ts';
-import { type ModuleShape, readModule } from './inspect/module.ts';
+import type { ModuleShape } from './inspect/module.ts';
 import { type MeterLimits, meterModule } from './meter/meter.ts';
 import { type PluginSource, SandboxError } from './seam.ts';
 
@@ -49,11 +49,10 @@ export function prepareCore({ name, limits }: PluginSource, wasm: Uint8Array): P
 
 /** Throws `SandboxError` without the name of a plugin. */
 export function prepareModule(wasm: Uint8Array, limits: MeterLimits, caps: Caps = CAPS): Prepared {
-  readModule(wasm, caps);
-  // As it came, before the meter adds the counters: a module that names a global it doesn't have is invalid here,
-  // and would name one of them later.
-  compile(wasm);
+  // First, since it knows best what is refused and where; it takes bytes of any kind.
   const metered = meterModule(wasm, limits, caps);
+  // Then as it came: a module that names a global it doesn't have is invalid, and would name a counter now.
+  compile(wasm);
   const module = compile(metered.wasm);
   return {
     module,

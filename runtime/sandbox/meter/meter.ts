@@ -38,9 +38,10 @@ const I64 = 0x7e;
 const V128 = 0x7b;
 
 /**
- * Compiles limits into a valid core module. Throws `SandboxError` with the offset of what is refused. Globals,
+ * Compiles limits into a core module. Throws `SandboxError` with the offset of what is refused. Globals,
  * exports, types and locals are appended, so no index of the module's own changes. The guest can't name the globals:
- * the module has been validated without them, which is the caller's duty (`prepare` does it).
+ * the caller has the engine validate the module without them too (`prepare` does). An
+ * invalid module may come out as another invalid module.
  */
 export function meterModule(wasm: Uint8Array, limits: MeterLimits, caps: Caps = CAPS): Metered {
   return new ModuleMeter(readModule(wasm, caps), limits).run();

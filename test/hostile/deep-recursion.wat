@@ -1,0 +1,15 @@
+;; Calls itself without end. V8 would throw at a depth that varies; the counter traps at the same one every time.
+;; expect: decide depth calls nested too deep in decide
+(module
+  (memory (export "memory") 1)
+  (func $deeper (param i32) (result i32)
+    (i32.add (i32.const 1) (call $deeper (local.get 0))))
+  (global $heap (mut i32) (i32.const 4096))
+  (func (export "cabi_realloc") (param i32 i32 i32 i32) (result i32)
+    (global.get $heap)
+    (global.set $heap (i32.and (i32.add (i32.add (global.get $heap) (local.get 3)) (i32.const 15)) (i32.const -8))))
+  (func (export "deputy:policy/hooks@1.0.0#init") (param i32 i32) (result i32) (i32.const 0))
+  (func (export "deputy:policy/hooks@1.0.0#decide")
+    (param $op i32) (param $soft-tag i32) (param $soft i64) (param $hard-tag i32) (param $hard i64)
+    (param i32 i32 i32 i32 i32) (result i32)
+    (call $deeper (i32.const 0))))

@@ -1,0 +1,19 @@
+;; Stages, then denies: nothing of it may be applied.
+;; expect: decide deny no
+(module
+  (import "deputy:policy/effects@1.0.0" "set-memlock" (func $set-memlock (param i64 i64 i32)))
+  (memory (export "memory") 1)
+  (data (i32.const 1024) "no")
+  (global $heap (mut i32) (i32.const 4096))
+  (func (export "cabi_realloc") (param i32 i32 i32 i32) (result i32)
+    (global.get $heap)
+    (global.set $heap (i32.and (i32.add (i32.add (global.get $heap) (local.get 3)) (i32.const 15)) (i32.const -8))))
+  (func (export "deputy:policy/hooks@1.0.0#init") (param i32 i32) (result i32) (i32.const 0))
+  (func (export "deputy:policy/hooks@1.0.0#decide")
+    (param $op i32) (param $soft-tag i32) (param $soft i64) (param $hard-tag i32) (param $hard i64)
+    (param i32 i32 i32 i32 i32) (result i32)
+    (call $set-memlock (i64.const 1048576) (i64.const 1048576) (i32.const 256))
+    (i32.store8 (i32.const 0) (i32.const 1))
+    (i32.store (i32.const 4) (i32.const 1024))
+    (i32.store (i32.const 8) (i32.const 2))
+    (i32.const 0)))

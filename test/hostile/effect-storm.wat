@@ -1,0 +1,15 @@
+;; Stages for ever.
+;; expect: decide fuel out of fuel in a host call
+(module
+  (import "deputy:policy/effects@1.0.0" "set-memlock" (func $set-memlock (param i64 i64 i32)))
+  (memory (export "memory") 1)
+  (func (export "cabi_realloc") (param i32 i32 i32 i32) (result i32)
+    (i32.const 4096))
+  (func (export "deputy:policy/hooks@1.0.0#init") (param i32 i32) (result i32) (i32.const 0))
+  (func (export "deputy:policy/hooks@1.0.0#decide")
+    (param $op i32) (param $soft-tag i32) (param $soft i64) (param $hard-tag i32) (param $hard i64)
+    (param i32 i32 i32 i32 i32) (result i32)
+    (loop $again
+      (call $set-memlock (i64.const 1048576) (i64.const 1048576) (i32.const 256))
+      (br $again))
+    (i32.const 0)))

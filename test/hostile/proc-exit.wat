@@ -1,0 +1,15 @@
+;; Ends its process, which is the daemon, by way of WASI.
+;; expect: decide trap proc_exit
+(module
+  (import "wasi_snapshot_preview1" "proc_exit" (func $exit (param i32)))
+  (memory (export "memory") 1)
+  (global $heap (mut i32) (i32.const 4096))
+  (func (export "cabi_realloc") (param i32 i32 i32 i32) (result i32)
+    (global.get $heap)
+    (global.set $heap (i32.and (i32.add (i32.add (global.get $heap) (local.get 3)) (i32.const 15)) (i32.const -8))))
+  (func (export "deputy:policy/hooks@1.0.0#init") (param i32 i32) (result i32) (i32.const 0))
+  (func (export "deputy:policy/hooks@1.0.0#decide")
+    (param $op i32) (param $soft-tag i32) (param $soft i64) (param $hard-tag i32) (param $hard i64)
+    (param i32 i32 i32 i32 i32) (result i32)
+    (call $exit (i32.const 0))
+    (i32.const 0)))

@@ -1,0 +1,13 @@
+;; Hands out the memory where the host is about to read and write the results of the same call.
+;; expect: decide allow
+(module
+  (import "deputy:policy/subject@1.0.0" "labels" (func $labels (param i32)))
+  (memory (export "memory") 1)
+  (func (export "cabi_realloc") (param i32 i32 i32 i32) (result i32)
+    (i32.const 256))
+  (func (export "deputy:policy/hooks@1.0.0#init") (param i32 i32) (result i32) (i32.const 0))
+  (func (export "deputy:policy/hooks@1.0.0#decide")
+    (param $op i32) (param $soft-tag i32) (param $soft i64) (param $hard-tag i32) (param $hard i64)
+    (param i32 i32 i32 i32 i32) (result i32)
+    (call $labels (i32.const 256))
+    (i32.const 0)))

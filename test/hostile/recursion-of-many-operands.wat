@@ -1,0 +1,4018 @@
+;; Calls itself with two thousand operands on the stack, which no declaration of locals announces.
+;; expect: decide depth calls nested too deep in decide
+(module
+  (memory (export "memory") 1)
+  (func $tall (param $x i64)
+    local.get $x
+    local.get $x
+    local.get $x
+    local.get $x
+    local.get $x
+    local.get $x
+    local.get $x
+    local.get $x
+    local.get $x
+    local.get $x
+    local.get $x
+    local.get $x
+    local.get $x
+    local.get $x
+    local.get $x
+    local.get $x
+    local.get $x
+    local.get $x
+    local.get $x
+    local.get $x
+    local.get $x
+    local.get $x
+    local.get $x
+    local.get $x
+    local.get $x
+    local.get $x
+    local.get $x
+    local.get $x
+    local.get $x
+    local.get $x
+    local.get $x
+    local.get $x
+    local.get $x
+    local.get $x
+    local.get $x
+    local.get $x
+    local.get $x
+    local.get $x
+    local.get $x
+    local.get $x
+    local.get $x
+    local.get $x
+    local.get $x
+    local.get $x
+    local.get $x
+    local.get $x
+    local.get $x
+    local.get $x
+    local.get $x
+    local.get $x
+    local.get $x
+    local.get $x
+    local.get $x
+    local.get $x
+    local.get $x
+    local.get $x
+    local.get $x
+    local.get $x
+    local.get $x
+    local.get $x
+    local.get $x
+    local.get $x
+    local.get $x
+    local.get $x
+    local.get $x
+    local.get $x
+    local.get $x
+    local.get $x
+    local.get $x
+    local.get $x
+    local.get $x
+    local.get $x
+    local.get $x
+    local.get $x
+    local.get $x
+    local.get $x
+    local.get $x
+    local.get $x
+    local.get $x
+    local.get $x
+    local.get $x
+    local.get $x
+    local.get $x
+    local.get $x
+    local.get $x
+    local.get $x
+    local.get $x
+    local.get $x
+    local.get $x
+    local.get $x
+    local.get $x
+    local.get $x
+    local.get $x
+    local.get $x
+    local.get $x
+    local.get $x
+    local.get $x
+    local.get $x
+    local.get $x
+    local.get $x
+    local.get $x
+    local.get $x
+    local.get $x
+    local.get $x
+    local.get $x
+    local.get $x
+    local.get $x
+    local.get $x
+    local.get $x
+    local.get $x
+    local.get $x
+    local.get $x
+    local.get $x
+    local.get $x
+    local.get $x
+    local.get $x
+    local.get $x
+    local.get $x
+    local.get $x
+    local.get $x
+    local.get $x
+    local.get $x
+    local.get $x
+    local.get $x
+    local.get $x
+    local.get $x
+    local.get $x
+    local.get $x
+    local.get $x
+    local.get $x
+    local.get $x
+    local.get $x
+    local.get $x
+    local.get $x
+    local.get $x
+    local.get $x
+    local.get $x
+    local.get $x
+    local.get $x
+    local.get $x
+    local.get $x
+    local.get $x
+    local.get $x
+    local.get $x
+    local.get $x
+    local.get $x
+    local.get $x
+    local.get $x
+    local.get $x
+    local.get $x
+    local.get $x
+    local.get $x
+    local.get $x
+    local.get $x
+    local.get $x
+    local.get $x
+    local.get $x
+    local.get $x
+    local.get $x
+    local.get $x
+    local.get $x
+    local.get $x
+    local.get $x
+    local.get $x
+    local.get $x
+    local.get $x
+    local.get $x
+    local.get $x
+    local.get $x
+    local.get $x
+    local.get $x
+    local.get $x
+    local.get $x
+    local.get $x
+    local.get $x
+    local.get $x
+    local.get $x
+    local.get $x
+    local.get $x
+    local.get $x
+    local.get $x
+    local.get $x
+    local.get $x
+    local.get $x
+    local.get $x
+    local.get $x
+    local.get $x
+    local.get $x
+    local.get $x
+    local.get $x
+    local.get $x
+    local.get $x
+    local.get $x
+    local.get $x
+    local.get $x
+    local.get $x
+    local.get $x
+    local.get $x
+    local.get $x
+    local.get $x
+    local.get $x
+    local.get $x
+    local.get $x
+    local.get $x
+    local.get $x
+    local.get $x
+    local.get $x
+    local.get $x
+    local.get $x
+    local.get $x
+    local.get $x
+    local.get $x
+    local.get $x
+    local.get $x
+    local.get $x
+    local.get $x
+    local.get $x
+    local.get $x
+    local.get $x
+    local.get $x
+    local.get $x
+    local.get $x
+    local.get $x
+    local.get $x
+    local.get $x
+    local.get $x
+    local.get $x
+    local.get $x
+    local.get $x
+    local.get $x
+    local.get $x
+    local.get $x
+    local.get $x
+    local.get $x
+    local.get $x
+    local.get $x
+    local.get $x
+    local.get $x
+    local.get $x
+    local.get $x
+    local.get $x
+    local.get $x
+    local.get $x
+    local.get $x
+    local.get $x
+    local.get $x
+    local.get $x
+    local.get $x
+    local.get $x
+    local.get $x
+    local.get $x
+    local.get $x
+    local.get $x
+    local.get $x
+    local.get $x
+    local.get $x
+    local.get $x
+    local.get $x
+    local.get $x
+    local.get $x
+    local.get $x
+    local.get $x
+    local.get $x
+    local.get $x
+    local.get $x
+    local.get $x
+    local.get $x
+    local.get $x
+    local.get $x
+    local.get $x
+    local.get $x
+    local.get $x
+    local.get $x
+    local.get $x
+    local.get $x
+    local.get $x
+    local.get $x
+    local.get $x
+    local.get $x
+    local.get $x
+    local.get $x
+    local.get $x
+    local.get $x
+    local.get $x
+    local.get $x
+    local.get $x
+    local.get $x
+    local.get $x
+    local.get $x
+    local.get $x
+    local.get $x
+    local.get $x
+    local.get $x
+    local.get $x
+    local.get $x
+    local.get $x
+    local.get $x
+    local.get $x
+    local.get $x
+    local.get $x
+    local.get $x
+    local.get $x
+    local.get $x
+    local.get $x
+    local.get $x
+    local.get $x
+    local.get $x
+    local.get $x
+    local.get $x
+    local.get $x
+    local.get $x
+    local.get $x
+    local.get $x
+    local.get $x
+    local.get $x
+    local.get $x
+    local.get $x
+    local.get $x
+    local.get $x
+    local.get $x
+    local.get $x
+    local.get $x
+    local.get $x
+    local.get $x
+    local.get $x
+    local.get $x
+    local.get $x
+    local.get $x
+    local.get $x
+    local.get $x
+    local.get $x
+    local.get $x
+    local.get $x
+    local.get $x
+    local.get $x
+    local.get $x
+    local.get $x
+    local.get $x
+    local.get $x
+    local.get $x
+    local.get $x
+    local.get $x
+    local.get $x
+    local.get $x
+    local.get $x
+    local.get $x
+    local.get $x
+    local.get $x
+    local.get $x
+    local.get $x
+    local.get $x
+    local.get $x
+    local.get $x
+    local.get $x
+    local.get $x
+    local.get $x
+    local.get $x
+    local.get $x
+    local.get $x
+    local.get $x
+    local.get $x
+    local.get $x
+    local.get $x
+    local.get $x
+    local.get $x
+    local.get $x
+    local.get $x
+    local.get $x
+    local.get $x
+    local.get $x
+    local.get $x
+    local.get $x
+    local.get $x
+    local.get $x
+    local.get $x
+    local.get $x
+    local.get $x
+    local.get $x
+    local.get $x
+    local.get $x
+    local.get $x
+    local.get $x
+    local.get $x
+    local.get $x
+    local.get $x
+    local.get $x
+    local.get $x
+    local.get $x
+    local.get $x
+    local.get $x
+    local.get $x
+    local.get $x
+    local.get $x
+    local.get $x
+    local.get $x
+    local.get $x
+    local.get $x
+    local.get $x
+    local.get $x
+    local.get $x
+    local.get $x
+    local.get $x
+    local.get $x
+    local.get $x
+    local.get $x
+    local.get $x
+    local.get $x
+    local.get $x
+    local.get $x
+    local.get $x
+    local.get $x
+    local.get $x
+    local.get $x
+    local.get $x
+    local.get $x
+    local.get $x
+    local.get $x
+    local.get $x
+    local.get $x
+    local.get $x
+    local.get $x
+    local.get $x
+    local.get $x
+    local.get $x
+    local.get $x
+    local.get $x
+    local.get $x
+    local.get $x
+    local.get $x
+    local.get $x
+    local.get $x
+    local.get $x
+    local.get $x
+    local.get $x
+    local.get $x
+    local.get $x
+    local.get $x
+    local.get $x
+    local.get $x
+    local.get $x
+    local.get $x
+    local.get $x
+    local.get $x
+    local.get $x
+    local.get $x
+    local.get $x
+    local.get $x
+    local.get $x
+    local.get $x
+    local.get $x
+    local.get $x
+    local.get $x
+    local.get $x
+    local.get $x
+    local.get $x
+    local.get $x
+    local.get $x
+    local.get $x
+    local.get $x
+    local.get $x
+    local.get $x
+    local.get $x
+    local.get $x
+    local.get $x
+    local.get $x
+    local.get $x
+    local.get $x
+    local.get $x
+    local.get $x
+    local.get $x
+    local.get $x
+    local.get $x
+    local.get $x
+    local.get $x
+    local.get $x
+    local.get $x
+    local.get $x
+    local.get $x
+    local.get $x
+    local.get $x
+    local.get $x
+    local.get $x
+    local.get $x
+    local.get $x
+    local.get $x
+    local.get $x
+    local.get $x
+    local.get $x
+    local.get $x
+    local.get $x
+    local.get $x
+    local.get $x
+    local.get $x
+    local.get $x
+    local.get $x
+    local.get $x
+    local.get $x
+    local.get $x
+    local.get $x
+    local.get $x
+    local.get $x
+    local.get $x
+    local.get $x
+    local.get $x
+    local.get $x
+    local.get $x
+    local.get $x
+    local.get $x
+    local.get $x
+    local.get $x
+    local.get $x
+    local.get $x
+    local.get $x
+    local.get $x
+    local.get $x
+    local.get $x
+    local.get $x
+    local.get $x
+    local.get $x
+    local.get $x
+    local.get $x
+    local.get $x
+    local.get $x
+    local.get $x
+    local.get $x
+    local.get $x
+    local.get $x
+    local.get $x
+    local.get $x
+    local.get $x
+    local.get $x
+    local.get $x
+    local.get $x
+    local.get $x
+    local.get $x
+    local.get $x
+    local.get $x
+    local.get $x
+    local.get $x
+    local.get $x
+    local.get $x
+    local.get $x
+    local.get $x
+    local.get $x
+    local.get $x
+    local.get $x
+    local.get $x
+    local.get $x
+    local.get $x
+    local.get $x
+    local.get $x
+    local.get $x
+    local.get $x
+    local.get $x
+    local.get $x
+    local.get $x
+    local.get $x
+    local.get $x
+    local.get $x
+    local.get $x
+    local.get $x
+    local.get $x
+    local.get $x
+    local.get $x
+    local.get $x
+    local.get $x
+    local.get $x
+    local.get $x
+    local.get $x
+    local.get $x
+    local.get $x
+    local.get $x
+    local.get $x
+    local.get $x
+    local.get $x
+    local.get $x
+    local.get $x
+    local.get $x
+    local.get $x
+    local.get $x
+    local.get $x
+    local.get $x
+    local.get $x
+    local.get $x
+    local.get $x
+    local.get $x
+    local.get $x
+    local.get $x
+    local.get $x
+    local.get $x
+    local.get $x
+    local.get $x
+    local.get $x
+    local.get $x
+    local.get $x
+    local.get $x
+    local.get $x
+    local.get $x
+    local.get $x
+    local.get $x
+    local.get $x
+    local.get $x
+    local.get $x
+    local.get $x
+    local.get $x
+    local.get $x
+    local.get $x
+    local.get $x
+    local.get $x
+    local.get $x
+    local.get $x
+    local.get $x
+    local.get $x
+    local.get $x
+    local.get $x
+    local.get $x
+    local.get $x
+    local.get $x
+    local.get $x
+    local.get $x
+    local.get $x
+    local.get $x
+    local.get $x
+    local.get $x
+    local.get $x
+    local.get $x
+    local.get $x
+    local.get $x
+    local.get $x
+    local.get $x
+    local.get $x
+    local.get $x
+    local.get $x
+    local.get $x
+    local.get $x
+    local.get $x
+    local.get $x
+    local.get $x
+    local.get $x
+    local.get $x
+    local.get $x
+    local.get $x
+    local.get $x
+    local.get $x
+    local.get $x
+    local.get $x
+    local.get $x
+    local.get $x
+    local.get $x
+    local.get $x
+    local.get $x
+    local.get $x
+    local.get $x
+    local.get $x
+    local.get $x
+    local.get $x
+    local.get $x
+    local.get $x
+    local.get $x
+    local.get $x
+    local.get $x
+    local.get $x
+    local.get $x
+    local.get $x
+    local.get $x
+    local.get $x
+    local.get $x
+    local.get $x
+    local.get $x
+    local.get $x
+    local.get $x
+    local.get $x
+    local.get $x
+    local.get $x
+    local.get $x
+    local.get $x
+    local.get $x
+    local.get $x
+    local.get $x
+    local.get $x
+    local.get $x
+    local.get $x
+    local.get $x
+    local.get $x
+    local.get $x
+    local.get $x
+    local.get $x
+    local.get $x
+    local.get $x
+    local.get $x
+    local.get $x
+    local.get $x
+    local.get $x
+    local.get $x
+    local.get $x
+    local.get $x
+    local.get $x
+    local.get $x
+    local.get $x
+    local.get $x
+    local.get $x
+    local.get $x
+    local.get $x
+    local.get $x
+    local.get $x
+    local.get $x
+    local.get $x
+    local.get $x
+    local.get $x
+    local.get $x
+    local.get $x
+    local.get $x
+    local.get $x
+    local.get $x
+    local.get $x
+    local.get $x
+    local.get $x
+    local.get $x
+    local.get $x
+    local.get $x
+    local.get $x
+    local.get $x
+    local.get $x
+    local.get $x
+    local.get $x
+    local.get $x
+    local.get $x
+    local.get $x
+    local.get $x
+    local.get $x
+    local.get $x
+    local.get $x
+    local.get $x
+    local.get $x
+    local.get $x
+    local.get $x
+    local.get $x
+    local.get $x
+    local.get $x
+    local.get $x
+    local.get $x
+    local.get $x
+    local.get $x
+    local.get $x
+    local.get $x
+    local.get $x
+    local.get $x
+    local.get $x
+    local.get $x
+    local.get $x
+    local.get $x
+    local.get $x
+    local.get $x
+    local.get $x
+    local.get $x
+    local.get $x
+    local.get $x
+    local.get $x
+    local.get $x
+    local.get $x
+    local.get $x
+    local.get $x
+    local.get $x
+    local.get $x
+    local.get $x
+    local.get $x
+    local.get $x
+    local.get $x
+    local.get $x
+    local.get $x
+    local.get $x
+    local.get $x
+    local.get $x
+    local.get $x
+    local.get $x
+    local.get $x
+    local.get $x
+    local.get $x
+    local.get $x
+    local.get $x
+    local.get $x
+    local.get $x
+    local.get $x
+    local.get $x
+    local.get $x
+    local.get $x
+    local.get $x
+    local.get $x
+    local.get $x
+    local.get $x
+    local.get $x
+    local.get $x
+    local.get $x
+    local.get $x
+    local.get $x
+    local.get $x
+    local.get $x
+    local.get $x
+    local.get $x
+    local.get $x
+    local.get $x
+    local.get $x
+    local.get $x
+    local.get $x
+    local.get $x
+    local.get $x
+    local.get $x
+    local.get $x
+    local.get $x
+    local.get $x
+    local.get $x
+    local.get $x
+    local.get $x
+    local.get $x
+    local.get $x
+    local.get $x
+    local.get $x
+    local.get $x
+    local.get $x
+    local.get $x
+    local.get $x
+    local.get $x
+    local.get $x
+    local.get $x
+    local.get $x
+    local.get $x
+    local.get $x
+    local.get $x
+    local.get $x
+    local.get $x
+    local.get $x
+    local.get $x
+    local.get $x
+    local.get $x
+    local.get $x
+    local.get $x
+    local.get $x
+    local.get $x
+    local.get $x
+    local.get $x
+    local.get $x
+    local.get $x
+    local.get $x
+    local.get $x
+    local.get $x
+    local.get $x
+    local.get $x
+    local.get $x
+    local.get $x
+    local.get $x
+    local.get $x
+    local.get $x
+    local.get $x
+    local.get $x
+    local.get $x
+    local.get $x
+    local.get $x
+    local.get $x
+    local.get $x
+    local.get $x
+    local.get $x
+    local.get $x
+    local.get $x
+    local.get $x
+    local.get $x
+    local.get $x
+    local.get $x
+    local.get $x
+    local.get $x
+    local.get $x
+    local.get $x
+    local.get $x
+    local.get $x
+    local.get $x
+    local.get $x
+    local.get $x
+    local.get $x
+    local.get $x
+    local.get $x
+    local.get $x
+    local.get $x
+    local.get $x
+    local.get $x
+    local.get $x
+    local.get $x
+    local.get $x
+    local.get $x
+    local.get $x
+    local.get $x
+    local.get $x
+    local.get $x
+    local.get $x
+    local.get $x
+    local.get $x
+    local.get $x
+    local.get $x
+    local.get $x
+    local.get $x
+    local.get $x
+    local.get $x
+    local.get $x
+    local.get $x
+    local.get $x
+    local.get $x
+    local.get $x
+    local.get $x
+    local.get $x
+    local.get $x
+    local.get $x
+    local.get $x
+    local.get $x
+    local.get $x
+    local.get $x
+    local.get $x
+    local.get $x
+    local.get $x
+    local.get $x
+    local.get $x
+    local.get $x
+    local.get $x
+    local.get $x
+    local.get $x
+    local.get $x
+    local.get $x
+    local.get $x
+    local.get $x
+    local.get $x
+    local.get $x
+    local.get $x
+    local.get $x
+    local.get $x
+    local.get $x
+    local.get $x
+    local.get $x
+    local.get $x
+    local.get $x
+    local.get $x
+    local.get $x
+    local.get $x
+    local.get $x
+    local.get $x
+    local.get $x
+    local.get $x
+    local.get $x
+    local.get $x
+    local.get $x
+    local.get $x
+    local.get $x
+    local.get $x
+    local.get $x
+    local.get $x
+    local.get $x
+    local.get $x
+    local.get $x
+    local.get $x
+    local.get $x
+    local.get $x
+    local.get $x
+    local.get $x
+    local.get $x
+    local.get $x
+    local.get $x
+    local.get $x
+    local.get $x
+    local.get $x
+    local.get $x
+    local.get $x
+    local.get $x
+    local.get $x
+    local.get $x
+    local.get $x
+    local.get $x
+    local.get $x
+    local.get $x
+    local.get $x
+    local.get $x
+    local.get $x
+    local.get $x
+    local.get $x
+    local.get $x
+    local.get $x
+    local.get $x
+    local.get $x
+    local.get $x
+    local.get $x
+    local.get $x
+    local.get $x
+    local.get $x
+    local.get $x
+    local.get $x
+    local.get $x
+    local.get $x
+    local.get $x
+    local.get $x
+    local.get $x
+    local.get $x
+    local.get $x
+    local.get $x
+    local.get $x
+    local.get $x
+    local.get $x
+    local.get $x
+    local.get $x
+    local.get $x
+    local.get $x
+    local.get $x
+    local.get $x
+    local.get $x
+    local.get $x
+    local.get $x
+    local.get $x
+    local.get $x
+    local.get $x
+    local.get $x
+    local.get $x
+    local.get $x
+    local.get $x
+    local.get $x
+    local.get $x
+    local.get $x
+    local.get $x
+    local.get $x
+    local.get $x
+    local.get $x
+    local.get $x
+    local.get $x
+    local.get $x
+    local.get $x
+    local.get $x
+    local.get $x
+    local.get $x
+    local.get $x
+    local.get $x
+    local.get $x
+    local.get $x
+    local.get $x
+    local.get $x
+    local.get $x
+    local.get $x
+    local.get $x
+    local.get $x
+    local.get $x
+    local.get $x
+    local.get $x
+    local.get $x
+    local.get $x
+    local.get $x
+    local.get $x
+    local.get $x
+    local.get $x
+    local.get $x
+    local.get $x
+    local.get $x
+    local.get $x
+    local.get $x
+    local.get $x
+    local.get $x
+    local.get $x
+    local.get $x
+    local.get $x
+    local.get $x
+    local.get $x
+    local.get $x
+    local.get $x
+    local.get $x
+    local.get $x
+    local.get $x
+    local.get $x
+    local.get $x
+    local.get $x
+    local.get $x
+    local.get $x
+    local.get $x
+    local.get $x
+    local.get $x
+    local.get $x
+    local.get $x
+    local.get $x
+    local.get $x
+    local.get $x
+    local.get $x
+    local.get $x
+    local.get $x
+    local.get $x
+    local.get $x
+    local.get $x
+    local.get $x
+    local.get $x
+    local.get $x
+    local.get $x
+    local.get $x
+    local.get $x
+    local.get $x
+    local.get $x
+    local.get $x
+    local.get $x
+    local.get $x
+    local.get $x
+    local.get $x
+    local.get $x
+    local.get $x
+    local.get $x
+    local.get $x
+    local.get $x
+    local.get $x
+    local.get $x
+    local.get $x
+    local.get $x
+    local.get $x
+    local.get $x
+    local.get $x
+    local.get $x
+    local.get $x
+    local.get $x
+    local.get $x
+    local.get $x
+    local.get $x
+    local.get $x
+    local.get $x
+    local.get $x
+    local.get $x
+    local.get $x
+    local.get $x
+    local.get $x
+    local.get $x
+    local.get $x
+    local.get $x
+    local.get $x
+    local.get $x
+    local.get $x
+    local.get $x
+    local.get $x
+    local.get $x
+    local.get $x
+    local.get $x
+    local.get $x
+    local.get $x
+    local.get $x
+    local.get $x
+    local.get $x
+    local.get $x
+    local.get $x
+    local.get $x
+    local.get $x
+    local.get $x
+    local.get $x
+    local.get $x
+    local.get $x
+    local.get $x
+    local.get $x
+    local.get $x
+    local.get $x
+    local.get $x
+    local.get $x
+    local.get $x
+    local.get $x
+    local.get $x
+    local.get $x
+    local.get $x
+    local.get $x
+    local.get $x
+    local.get $x
+    local.get $x
+    local.get $x
+    local.get $x
+    local.get $x
+    local.get $x
+    local.get $x
+    local.get $x
+    local.get $x
+    local.get $x
+    local.get $x
+    local.get $x
+    local.get $x
+    local.get $x
+    local.get $x
+    local.get $x
+    local.get $x
+    local.get $x
+    local.get $x
+    local.get $x
+    local.get $x
+    local.get $x
+    local.get $x
+    local.get $x
+    local.get $x
+    local.get $x
+    local.get $x
+    local.get $x
+    local.get $x
+    local.get $x
+    local.get $x
+    local.get $x
+    local.get $x
+    local.get $x
+    local.get $x
+    local.get $x
+    local.get $x
+    local.get $x
+    local.get $x
+    local.get $x
+    local.get $x
+    local.get $x
+    local.get $x
+    local.get $x
+    local.get $x
+    local.get $x
+    local.get $x
+    local.get $x
+    local.get $x
+    local.get $x
+    local.get $x
+    local.get $x
+    local.get $x
+    local.get $x
+    local.get $x
+    local.get $x
+    local.get $x
+    local.get $x
+    local.get $x
+    local.get $x
+    local.get $x
+    local.get $x
+    local.get $x
+    local.get $x
+    local.get $x
+    local.get $x
+    local.get $x
+    local.get $x
+    local.get $x
+    local.get $x
+    local.get $x
+    local.get $x
+    local.get $x
+    local.get $x
+    local.get $x
+    local.get $x
+    local.get $x
+    local.get $x
+    local.get $x
+    local.get $x
+    local.get $x
+    local.get $x
+    local.get $x
+    local.get $x
+    local.get $x
+    local.get $x
+    local.get $x
+    local.get $x
+    local.get $x
+    local.get $x
+    local.get $x
+    local.get $x
+    local.get $x
+    local.get $x
+    local.get $x
+    local.get $x
+    local.get $x
+    local.get $x
+    local.get $x
+    local.get $x
+    local.get $x
+    local.get $x
+    local.get $x
+    local.get $x
+    local.get $x
+    local.get $x
+    local.get $x
+    local.get $x
+    local.get $x
+    local.get $x
+    local.get $x
+    local.get $x
+    local.get $x
+    local.get $x
+    local.get $x
+    local.get $x
+    local.get $x
+    local.get $x
+    local.get $x
+    local.get $x
+    local.get $x
+    local.get $x
+    local.get $x
+    local.get $x
+    local.get $x
+    local.get $x
+    local.get $x
+    local.get $x
+    local.get $x
+    local.get $x
+    local.get $x
+    local.get $x
+    local.get $x
+    local.get $x
+    local.get $x
+    local.get $x
+    local.get $x
+    local.get $x
+    local.get $x
+    local.get $x
+    local.get $x
+    local.get $x
+    local.get $x
+    local.get $x
+    local.get $x
+    local.get $x
+    local.get $x
+    local.get $x
+    local.get $x
+    local.get $x
+    local.get $x
+    local.get $x
+    local.get $x
+    local.get $x
+    local.get $x
+    local.get $x
+    local.get $x
+    local.get $x
+    local.get $x
+    local.get $x
+    local.get $x
+    local.get $x
+    local.get $x
+    local.get $x
+    local.get $x
+    local.get $x
+    local.get $x
+    local.get $x
+    local.get $x
+    local.get $x
+    local.get $x
+    local.get $x
+    local.get $x
+    local.get $x
+    local.get $x
+    local.get $x
+    local.get $x
+    local.get $x
+    local.get $x
+    local.get $x
+    local.get $x
+    local.get $x
+    local.get $x
+    local.get $x
+    local.get $x
+    local.get $x
+    local.get $x
+    local.get $x
+    local.get $x
+    local.get $x
+    local.get $x
+    local.get $x
+    local.get $x
+    local.get $x
+    local.get $x
+    local.get $x
+    local.get $x
+    local.get $x
+    local.get $x
+    local.get $x
+    local.get $x
+    local.get $x
+    local.get $x
+    local.get $x
+    local.get $x
+    local.get $x
+    local.get $x
+    local.get $x
+    local.get $x
+    local.get $x
+    local.get $x
+    local.get $x
+    local.get $x
+    local.get $x
+    local.get $x
+    local.get $x
+    local.get $x
+    local.get $x
+    local.get $x
+    local.get $x
+    local.get $x
+    local.get $x
+    local.get $x
+    local.get $x
+    local.get $x
+    local.get $x
+    local.get $x
+    local.get $x
+    local.get $x
+    local.get $x
+    local.get $x
+    local.get $x
+    local.get $x
+    local.get $x
+    local.get $x
+    local.get $x
+    local.get $x
+    local.get $x
+    local.get $x
+    local.get $x
+    local.get $x
+    local.get $x
+    local.get $x
+    local.get $x
+    local.get $x
+    local.get $x
+    local.get $x
+    local.get $x
+    local.get $x
+    local.get $x
+    local.get $x
+    local.get $x
+    local.get $x
+    local.get $x
+    local.get $x
+    local.get $x
+    local.get $x
+    local.get $x
+    local.get $x
+    local.get $x
+    local.get $x
+    local.get $x
+    local.get $x
+    local.get $x
+    local.get $x
+    local.get $x
+    local.get $x
+    local.get $x
+    local.get $x
+    local.get $x
+    local.get $x
+    local.get $x
+    local.get $x
+    local.get $x
+    local.get $x
+    local.get $x
+    local.get $x
+    local.get $x
+    local.get $x
+    local.get $x
+    local.get $x
+    local.get $x
+    local.get $x
+    local.get $x
+    local.get $x
+    local.get $x
+    local.get $x
+    local.get $x
+    local.get $x
+    local.get $x
+    local.get $x
+    local.get $x
+    local.get $x
+    local.get $x
+    local.get $x
+    local.get $x
+    local.get $x
+    local.get $x
+    local.get $x
+    local.get $x
+    local.get $x
+    local.get $x
+    local.get $x
+    local.get $x
+    local.get $x
+    local.get $x
+    local.get $x
+    local.get $x
+    local.get $x
+    local.get $x
+    local.get $x
+    local.get $x
+    local.get $x
+    local.get $x
+    local.get $x
+    local.get $x
+    local.get $x
+    local.get $x
+    local.get $x
+    local.get $x
+    local.get $x
+    local.get $x
+    local.get $x
+    local.get $x
+    local.get $x
+    local.get $x
+    local.get $x
+    local.get $x
+    local.get $x
+    local.get $x
+    local.get $x
+    local.get $x
+    local.get $x
+    local.get $x
+    local.get $x
+    local.get $x
+    local.get $x
+    local.get $x
+    local.get $x
+    local.get $x
+    local.get $x
+    local.get $x
+    local.get $x
+    local.get $x
+    local.get $x
+    local.get $x
+    local.get $x
+    local.get $x
+    local.get $x
+    local.get $x
+    local.get $x
+    local.get $x
+    local.get $x
+    local.get $x
+    local.get $x
+    local.get $x
+    local.get $x
+    local.get $x
+    local.get $x
+    local.get $x
+    local.get $x
+    local.get $x
+    local.get $x
+    local.get $x
+    local.get $x
+    local.get $x
+    local.get $x
+    local.get $x
+    local.get $x
+    local.get $x
+    local.get $x
+    local.get $x
+    local.get $x
+    local.get $x
+    local.get $x
+    local.get $x
+    local.get $x
+    local.get $x
+    local.get $x
+    local.get $x
+    local.get $x
+    local.get $x
+    local.get $x
+    local.get $x
+    local.get $x
+    local.get $x
+    local.get $x
+    local.get $x
+    local.get $x
+    local.get $x
+    local.get $x
+    local.get $x
+    local.get $x
+    local.get $x
+    local.get $x
+    local.get $x
+    local.get $x
+    local.get $x
+    local.get $x
+    local.get $x
+    local.get $x
+    local.get $x
+    local.get $x
+    local.get $x
+    local.get $x
+    local.get $x
+    local.get $x
+    local.get $x
+    local.get $x
+    local.get $x
+    local.get $x
+    local.get $x
+    local.get $x
+    local.get $x
+    local.get $x
+    local.get $x
+    local.get $x
+    local.get $x
+    local.get $x
+    local.get $x
+    local.get $x
+    local.get $x
+    local.get $x
+    local.get $x
+    local.get $x
+    local.get $x
+    local.get $x
+    local.get $x
+    local.get $x
+    local.get $x
+    local.get $x
+    local.get $x
+    local.get $x
+    local.get $x
+    local.get $x
+    local.get $x
+    local.get $x
+    local.get $x
+    local.get $x
+    local.get $x
+    local.get $x
+    local.get $x
+    local.get $x
+    local.get $x
+    local.get $x
+    local.get $x
+    local.get $x
+    local.get $x
+    local.get $x
+    local.get $x
+    local.get $x
+    local.get $x
+    local.get $x
+    local.get $x
+    local.get $x
+    local.get $x
+    local.get $x
+    local.get $x
+    local.get $x
+    local.get $x
+    local.get $x
+    local.get $x
+    local.get $x
+    local.get $x
+    local.get $x
+    local.get $x
+    local.get $x
+    local.get $x
+    local.get $x
+    local.get $x
+    local.get $x
+    local.get $x
+    local.get $x
+    local.get $x
+    local.get $x
+    local.get $x
+    local.get $x
+    local.get $x
+    local.get $x
+    local.get $x
+    local.get $x
+    local.get $x
+    local.get $x
+    local.get $x
+    local.get $x
+    local.get $x
+    local.get $x
+    local.get $x
+    local.get $x
+    local.get $x
+    local.get $x
+    local.get $x
+    local.get $x
+    local.get $x
+    local.get $x
+    local.get $x
+    local.get $x
+    local.get $x
+    local.get $x
+    local.get $x
+    local.get $x
+    local.get $x
+    local.get $x
+    local.get $x
+    local.get $x
+    local.get $x
+    local.get $x
+    local.get $x
+    local.get $x
+    local.get $x
+    local.get $x
+    local.get $x
+    local.get $x
+    local.get $x
+    local.get $x
+    local.get $x
+    local.get $x
+    local.get $x
+    local.get $x
+    local.get $x
+    local.get $x
+    local.get $x
+    local.get $x
+    local.get $x
+    local.get $x
+    local.get $x
+    local.get $x
+    local.get $x
+    local.get $x
+    local.get $x
+    local.get $x
+    local.get $x
+    local.get $x
+    local.get $x
+    local.get $x
+    local.get $x
+    local.get $x
+    local.get $x
+    local.get $x
+    local.get $x
+    local.get $x
+    local.get $x
+    local.get $x
+    local.get $x
+    local.get $x
+    local.get $x
+    local.get $x
+    local.get $x
+    local.get $x
+    local.get $x
+    local.get $x
+    local.get $x
+    local.get $x
+    local.get $x
+    local.get $x
+    local.get $x
+    local.get $x
+    local.get $x
+    local.get $x
+    local.get $x
+    local.get $x
+    local.get $x
+    local.get $x
+    local.get $x
+    local.get $x
+    local.get $x
+    local.get $x
+    local.get $x
+    local.get $x
+    local.get $x
+    local.get $x
+    local.get $x
+    local.get $x
+    local.get $x
+    local.get $x
+    local.get $x
+    local.get $x
+    local.get $x
+    local.get $x
+    local.get $x
+    local.get $x
+    local.get $x
+    local.get $x
+    local.get $x
+    local.get $x
+    local.get $x
+    local.get $x
+    local.get $x
+    local.get $x
+    local.get $x
+    local.get $x
+    local.get $x
+    local.get $x
+    local.get $x
+    local.get $x
+    local.get $x
+    local.get $x
+    local.get $x
+    local.get $x
+    local.get $x
+    local.get $x
+    local.get $x
+    local.get $x
+    local.get $x
+    local.get $x
+    local.get $x
+    local.get $x
+    local.get $x
+    local.get $x
+    local.get $x
+    local.get $x
+    local.get $x
+    local.get $x
+    local.get $x
+    local.get $x
+    local.get $x
+    local.get $x
+    local.get $x
+    local.get $x
+    local.get $x
+    local.get $x
+    local.get $x
+    local.get $x
+    local.get $x
+    local.get $x
+    local.get $x
+    local.get $x
+    local.get $x
+    local.get $x
+    local.get $x
+    local.get $x
+    local.get $x
+    local.get $x
+    local.get $x
+    local.get $x
+    local.get $x
+    local.get $x
+    local.get $x
+    local.get $x
+    local.get $x
+    local.get $x
+    local.get $x
+    local.get $x
+    local.get $x
+    local.get $x
+    local.get $x
+    local.get $x
+    local.get $x
+    local.get $x
+    local.get $x
+    local.get $x
+    local.get $x
+    local.get $x
+    local.get $x
+    local.get $x
+    local.get $x
+    local.get $x
+    local.get $x
+    local.get $x
+    local.get $x
+    local.get $x
+    local.get $x
+    local.get $x
+    local.get $x
+    local.get $x
+    local.get $x
+    local.get $x
+    local.get $x
+    local.get $x
+    local.get $x
+    local.get $x
+    local.get $x
+    local.get $x
+    local.get $x
+    local.get $x
+    local.get $x
+    local.get $x
+    local.get $x
+    local.get $x
+    local.get $x
+    local.get $x
+    local.get $x
+    local.get $x
+    local.get $x
+    local.get $x
+    local.get $x
+    local.get $x
+    local.get $x
+    local.get $x
+    local.get $x
+    local.get $x
+    local.get $x
+    local.get $x
+    local.get $x
+    local.get $x
+    local.get $x
+    local.get $x
+    local.get $x
+    local.get $x
+    local.get $x
+    local.get $x
+    local.get $x
+    local.get $x
+    local.get $x
+    local.get $x
+    local.get $x
+    local.get $x
+    local.get $x
+    local.get $x
+    local.get $x
+    local.get $x
+    local.get $x
+    local.get $x
+    local.get $x
+    local.get $x
+    local.get $x
+    local.get $x
+    local.get $x
+    local.get $x
+    local.get $x
+    local.get $x
+    local.get $x
+    local.get $x
+    local.get $x
+    local.get $x
+    local.get $x
+    local.get $x
+    local.get $x
+    local.get $x
+    local.get $x
+    local.get $x
+    local.get $x
+    local.get $x
+    local.get $x
+    local.get $x
+    local.get $x
+    local.get $x
+    local.get $x
+    local.get $x
+    local.get $x
+    local.get $x
+    local.get $x
+    local.get $x
+    local.get $x
+    local.get $x
+    local.get $x
+    local.get $x
+    local.get $x
+    local.get $x
+    local.get $x
+    local.get $x
+    local.get $x
+    local.get $x
+    local.get $x
+    local.get $x
+    local.get $x
+    local.get $x
+    local.get $x
+    local.get $x
+    local.get $x
+    local.get $x
+    local.get $x
+    local.get $x
+    local.get $x
+    local.get $x
+    local.get $x
+    local.get $x
+    local.get $x
+    local.get $x
+    local.get $x
+    local.get $x
+    local.get $x
+    local.get $x
+    local.get $x
+    local.get $x
+    local.get $x
+    local.get $x
+    local.get $x
+    local.get $x
+    local.get $x
+    local.get $x
+    local.get $x
+    local.get $x
+    local.get $x
+    local.get $x
+    local.get $x
+    local.get $x
+    local.get $x
+    local.get $x
+    local.get $x
+    local.get $x
+    local.get $x
+    local.get $x
+    local.get $x
+    local.get $x
+    local.get $x
+    local.get $x
+    local.get $x
+    local.get $x
+    local.get $x
+    local.get $x
+    local.get $x
+    local.get $x
+    local.get $x
+    local.get $x
+    local.get $x
+    local.get $x
+    local.get $x
+    local.get $x
+    local.get $x
+    local.get $x
+    local.get $x
+    local.get $x
+    local.get $x
+    local.get $x
+    local.get $x
+    local.get $x
+    local.get $x
+    local.get $x
+    local.get $x
+    local.get $x
+    local.get $x
+    local.get $x
+    local.get $x
+    local.get $x
+    local.get $x
+    local.get $x
+    local.get $x
+    local.get $x
+    local.get $x
+    local.get $x
+    local.get $x
+    local.get $x
+    local.get $x
+    local.get $x
+    local.get $x
+    local.get $x
+    local.get $x
+    local.get $x
+    local.get $x
+    call $tall
+    drop
+    drop
+    drop
+    drop
+    drop
+    drop
+    drop
+    drop
+    drop
+    drop
+    drop
+    drop
+    drop
+    drop
+    drop
+    drop
+    drop
+    drop
+    drop
+    drop
+    drop
+    drop
+    drop
+    drop
+    drop
+    drop
+    drop
+    drop
+    drop
+    drop
+    drop
+    drop
+    drop
+    drop
+    drop
+    drop
+    drop
+    drop
+    drop
+    drop
+    drop
+    drop
+    drop
+    drop
+    drop
+    drop
+    drop
+    drop
+    drop
+    drop
+    drop
+    drop
+    drop
+    drop
+    drop
+    drop
+    drop
+    drop
+    drop
+    drop
+    drop
+    drop
+    drop
+    drop
+    drop
+    drop
+    drop
+    drop
+    drop
+    drop
+    drop
+    drop
+    drop
+    drop
+    drop
+    drop
+    drop
+    drop
+    drop
+    drop
+    drop
+    drop
+    drop
+    drop
+    drop
+    drop
+    drop
+    drop
+    drop
+    drop
+    drop
+    drop
+    drop
+    drop
+    drop
+    drop
+    drop
+    drop
+    drop
+    drop
+    drop
+    drop
+    drop
+    drop
+    drop
+    drop
+    drop
+    drop
+    drop
+    drop
+    drop
+    drop
+    drop
+    drop
+    drop
+    drop
+    drop
+    drop
+    drop
+    drop
+    drop
+    drop
+    drop
+    drop
+    drop
+    drop
+    drop
+    drop
+    drop
+    drop
+    drop
+    drop
+    drop
+    drop
+    drop
+    drop
+    drop
+    drop
+    drop
+    drop
+    drop
+    drop
+    drop
+    drop
+    drop
+    drop
+    drop
+    drop
+    drop
+    drop
+    drop
+    drop
+    drop
+    drop
+    drop
+    drop
+    drop
+    drop
+    drop
+    drop
+    drop
+    drop
+    drop
+    drop
+    drop
+    drop
+    drop
+    drop
+    drop
+    drop
+    drop
+    drop
+    drop
+    drop
+    drop
+    drop
+    drop
+    drop
+    drop
+    drop
+    drop
+    drop
+    drop
+    drop
+    drop
+    drop
+    drop
+    drop
+    drop
+    drop
+    drop
+    drop
+    drop
+    drop
+    drop
+    drop
+    drop
+    drop
+    drop
+    drop
+    drop
+    drop
+    drop
+    drop
+    drop
+    drop
+    drop
+    drop
+    drop
+    drop
+    drop
+    drop
+    drop
+    drop
+    drop
+    drop
+    drop
+    drop
+    drop
+    drop
+    drop
+    drop
+    drop
+    drop
+    drop
+    drop
+    drop
+    drop
+    drop
+    drop
+    drop
+    drop
+    drop
+    drop
+    drop
+    drop
+    drop
+    drop
+    drop
+    drop
+    drop
+    drop
+    drop
+    drop
+    drop
+    drop
+    drop
+    drop
+    drop
+    drop
+    drop
+    drop
+    drop
+    drop
+    drop
+    drop
+    drop
+    drop
+    drop
+    drop
+    drop
+    drop
+    drop
+    drop
+    drop
+    drop
+    drop
+    drop
+    drop
+    drop
+    drop
+    drop
+    drop
+    drop
+    drop
+    drop
+    drop
+    drop
+    drop
+    drop
+    drop
+    drop
+    drop
+    drop
+    drop
+    drop
+    drop
+    drop
+    drop
+    drop
+    drop
+    drop
+    drop
+    drop
+    drop
+    drop
+    drop
+    drop
+    drop
+    drop
+    drop
+    drop
+    drop
+    drop
+    drop
+    drop
+    drop
+    drop
+    drop
+    drop
+    drop
+    drop
+    drop
+    drop
+    drop
+    drop
+    drop
+    drop
+    drop
+    drop
+    drop
+    drop
+    drop
+    drop
+    drop
+    drop
+    drop
+    drop
+    drop
+    drop
+    drop
+    drop
+    drop
+    drop
+    drop
+    drop
+    drop
+    drop
+    drop
+    drop
+    drop
+    drop
+    drop
+    drop
+    drop
+    drop
+    drop
+    drop
+    drop
+    drop
+    drop
+    drop
+    drop
+    drop
+    drop
+    drop
+    drop
+    drop
+    drop
+    drop
+    drop
+    drop
+    drop
+    drop
+    drop
+    drop
+    drop
+    drop
+    drop
+    drop
+    drop
+    drop
+    drop
+    drop
+    drop
+    drop
+    drop
+    drop
+    drop
+    drop
+    drop
+    drop
+    drop
+    drop
+    drop
+    drop
+    drop
+    drop
+    drop
+    drop
+    drop
+    drop
+    drop
+    drop
+    drop
+    drop
+    drop
+    drop
+    drop
+    drop
+    drop
+    drop
+    drop
+    drop
+    drop
+    drop
+    drop
+    drop
+    drop
+    drop
+    drop
+    drop
+    drop
+    drop
+    drop
+    drop
+    drop
+    drop
+    drop
+    drop
+    drop
+    drop
+    drop
+    drop
+    drop
+    drop
+    drop
+    drop
+    drop
+    drop
+    drop
+    drop
+    drop
+    drop
+    drop
+    drop
+    drop
+    drop
+    drop
+    drop
+    drop
+    drop
+    drop
+    drop
+    drop
+    drop
+    drop
+    drop
+    drop
+    drop
+    drop
+    drop
+    drop
+    drop
+    drop
+    drop
+    drop
+    drop
+    drop
+    drop
+    drop
+    drop
+    drop
+    drop
+    drop
+    drop
+    drop
+    drop
+    drop
+    drop
+    drop
+    drop
+    drop
+    drop
+    drop
+    drop
+    drop
+    drop
+    drop
+    drop
+    drop
+    drop
+    drop
+    drop
+    drop
+    drop
+    drop
+    drop
+    drop
+    drop
+    drop
+    drop
+    drop
+    drop
+    drop
+    drop
+    drop
+    drop
+    drop
+    drop
+    drop
+    drop
+    drop
+    drop
+    drop
+    drop
+    drop
+    drop
+    drop
+    drop
+    drop
+    drop
+    drop
+    drop
+    drop
+    drop
+    drop
+    drop
+    drop
+    drop
+    drop
+    drop
+    drop
+    drop
+    drop
+    drop
+    drop
+    drop
+    drop
+    drop
+    drop
+    drop
+    drop
+    drop
+    drop
+    drop
+    drop
+    drop
+    drop
+    drop
+    drop
+    drop
+    drop
+    drop
+    drop
+    drop
+    drop
+    drop
+    drop
+    drop
+    drop
+    drop
+    drop
+    drop
+    drop
+    drop
+    drop
+    drop
+    drop
+    drop
+    drop
+    drop
+    drop
+    drop
+    drop
+    drop
+    drop
+    drop
+    drop
+    drop
+    drop
+    drop
+    drop
+    drop
+    drop
+    drop
+    drop
+    drop
+    drop
+    drop
+    drop
+    drop
+    drop
+    drop
+    drop
+    drop
+    drop
+    drop
+    drop
+    drop
+    drop
+    drop
+    drop
+    drop
+    drop
+    drop
+    drop
+    drop
+    drop
+    drop
+    drop
+    drop
+    drop
+    drop
+    drop
+    drop
+    drop
+    drop
+    drop
+    drop
+    drop
+    drop
+    drop
+    drop
+    drop
+    drop
+    drop
+    drop
+    drop
+    drop
+    drop
+    drop
+    drop
+    drop
+    drop
+    drop
+    drop
+    drop
+    drop
+    drop
+    drop
+    drop
+    drop
+    drop
+    drop
+    drop
+    drop
+    drop
+    drop
+    drop
+    drop
+    drop
+    drop
+    drop
+    drop
+    drop
+    drop
+    drop
+    drop
+    drop
+    drop
+    drop
+    drop
+    drop
+    drop
+    drop
+    drop
+    drop
+    drop
+    drop
+    drop
+    drop
+    drop
+    drop
+    drop
+    drop
+    drop
+    drop
+    drop
+    drop
+    drop
+    drop
+    drop
+    drop
+    drop
+    drop
+    drop
+    drop
+    drop
+    drop
+    drop
+    drop
+    drop
+    drop
+    drop
+    drop
+    drop
+    drop
+    drop
+    drop
+    drop
+    drop
+    drop
+    drop
+    drop
+    drop
+    drop
+    drop
+    drop
+    drop
+    drop
+    drop
+    drop
+    drop
+    drop
+    drop
+    drop
+    drop
+    drop
+    drop
+    drop
+    drop
+    drop
+    drop
+    drop
+    drop
+    drop
+    drop
+    drop
+    drop
+    drop
+    drop
+    drop
+    drop
+    drop
+    drop
+    drop
+    drop
+    drop
+    drop
+    drop
+    drop
+    drop
+    drop
+    drop
+    drop
+    drop
+    drop
+    drop
+    drop
+    drop
+    drop
+    drop
+    drop
+    drop
+    drop
+    drop
+    drop
+    drop
+    drop
+    drop
+    drop
+    drop
+    drop
+    drop
+    drop
+    drop
+    drop
+    drop
+    drop
+    drop
+    drop
+    drop
+    drop
+    drop
+    drop
+    drop
+    drop
+    drop
+    drop
+    drop
+    drop
+    drop
+    drop
+    drop
+    drop
+    drop
+    drop
+    drop
+    drop
+    drop
+    drop
+    drop
+    drop
+    drop
+    drop
+    drop
+    drop
+    drop
+    drop
+    drop
+    drop
+    drop
+    drop
+    drop
+    drop
+    drop
+    drop
+    drop
+    drop
+    drop
+    drop
+    drop
+    drop
+    drop
+    drop
+    drop
+    drop
+    drop
+    drop
+    drop
+    drop
+    drop
+    drop
+    drop
+    drop
+    drop
+    drop
+    drop
+    drop
+    drop
+    drop
+    drop
+    drop
+    drop
+    drop
+    drop
+    drop
+    drop
+    drop
+    drop
+    drop
+    drop
+    drop
+    drop
+    drop
+    drop
+    drop
+    drop
+    drop
+    drop
+    drop
+    drop
+    drop
+    drop
+    drop
+    drop
+    drop
+    drop
+    drop
+    drop
+    drop
+    drop
+    drop
+    drop
+    drop
+    drop
+    drop
+    drop
+    drop
+    drop
+    drop
+    drop
+    drop
+    drop
+    drop
+    drop
+    drop
+    drop
+    drop
+    drop
+    drop
+    drop
+    drop
+    drop
+    drop
+    drop
+    drop
+    drop
+    drop
+    drop
+    drop
+    drop
+    drop
+    drop
+    drop
+    drop
+    drop
+    drop
+    drop
+    drop
+    drop
+    drop
+    drop
+    drop
+    drop
+    drop
+    drop
+    drop
+    drop
+    drop
+    drop
+    drop
+    drop
+    drop
+    drop
+    drop
+    drop
+    drop
+    drop
+    drop
+    drop
+    drop
+    drop
+    drop
+    drop
+    drop
+    drop
+    drop
+    drop
+    drop
+    drop
+    drop
+    drop
+    drop
+    drop
+    drop
+    drop
+    drop
+    drop
+    drop
+    drop
+    drop
+    drop
+    drop
+    drop
+    drop
+    drop
+    drop
+    drop
+    drop
+    drop
+    drop
+    drop
+    drop
+    drop
+    drop
+    drop
+    drop
+    drop
+    drop
+    drop
+    drop
+    drop
+    drop
+    drop
+    drop
+    drop
+    drop
+    drop
+    drop
+    drop
+    drop
+    drop
+    drop
+    drop
+    drop
+    drop
+    drop
+    drop
+    drop
+    drop
+    drop
+    drop
+    drop
+    drop
+    drop
+    drop
+    drop
+    drop
+    drop
+    drop
+    drop
+    drop
+    drop
+    drop
+    drop
+    drop
+    drop
+    drop
+    drop
+    drop
+    drop
+    drop
+    drop
+    drop
+    drop
+    drop
+    drop
+    drop
+    drop
+    drop
+    drop
+    drop
+    drop
+    drop
+    drop
+    drop
+    drop
+    drop
+    drop
+    drop
+    drop
+    drop
+    drop
+    drop
+    drop
+    drop
+    drop
+    drop
+    drop
+    drop
+    drop
+    drop
+    drop
+    drop
+    drop
+    drop
+    drop
+    drop
+    drop
+    drop
+    drop
+    drop
+    drop
+    drop
+    drop
+    drop
+    drop
+    drop
+    drop
+    drop
+    drop
+    drop
+    drop
+    drop
+    drop
+    drop
+    drop
+    drop
+    drop
+    drop
+    drop
+    drop
+    drop
+    drop
+    drop
+    drop
+    drop
+    drop
+    drop
+    drop
+    drop
+    drop
+    drop
+    drop
+    drop
+    drop
+    drop
+    drop
+    drop
+    drop
+    drop
+    drop
+    drop
+    drop
+    drop
+    drop
+    drop
+    drop
+    drop
+    drop
+    drop
+    drop
+    drop
+    drop
+    drop
+    drop
+    drop
+    drop
+    drop
+    drop
+    drop
+    drop
+    drop
+    drop
+    drop
+    drop
+    drop
+    drop
+    drop
+    drop
+    drop
+    drop
+    drop
+    drop
+    drop
+    drop
+    drop
+    drop
+    drop
+    drop
+    drop
+    drop
+    drop
+    drop
+    drop
+    drop
+    drop
+    drop
+    drop
+    drop
+    drop
+    drop
+    drop
+    drop
+    drop
+    drop
+    drop
+    drop
+    drop
+    drop
+    drop
+    drop
+    drop
+    drop
+    drop
+    drop
+    drop
+    drop
+    drop
+    drop
+    drop
+    drop
+    drop
+    drop
+    drop
+    drop
+    drop
+    drop
+    drop
+    drop
+    drop
+    drop
+    drop
+    drop
+    drop
+    drop
+    drop
+    drop
+    drop
+    drop
+    drop
+    drop
+    drop
+    drop
+    drop
+    drop
+    drop
+    drop
+    drop
+    drop
+    drop
+    drop
+    drop
+    drop
+    drop
+    drop
+    drop
+    drop
+    drop
+    drop
+    drop
+    drop
+    drop
+    drop
+    drop
+    drop
+    drop
+    drop
+    drop
+    drop
+    drop
+    drop
+    drop
+    drop
+    drop
+    drop
+    drop
+    drop
+    drop
+    drop
+    drop
+    drop
+    drop
+    drop
+    drop
+    drop
+    drop
+    drop
+    drop
+    drop
+    drop
+    drop
+    drop
+    drop
+    drop
+    drop
+    drop
+    drop
+    drop
+    drop
+    drop
+    drop
+    drop
+    drop
+    drop
+    drop
+    drop
+    drop
+    drop
+    drop
+    drop
+    drop
+    drop
+    drop
+    drop
+    drop
+    drop
+    drop
+    drop
+    drop
+    drop
+    drop
+    drop
+    drop
+    drop
+    drop
+    drop
+    drop
+    drop
+    drop
+    drop
+    drop
+    drop
+    drop
+    drop
+    drop
+    drop
+    drop
+    drop
+    drop
+    drop
+    drop
+    drop
+    drop
+    drop
+    drop
+    drop
+    drop
+    drop
+    drop
+    drop
+    drop
+    drop
+    drop
+    drop
+    drop
+    drop
+    drop
+    drop
+    drop
+    drop
+    drop
+    drop
+    drop
+    drop
+    drop
+    drop
+    drop
+    drop
+    drop
+    drop
+    drop
+    drop
+    drop
+    drop
+    drop
+    drop
+    drop
+    drop
+    drop
+    drop
+    drop
+    drop
+    drop
+    drop
+    drop
+    drop
+    drop
+    drop
+    drop
+    drop
+    drop
+    drop
+    drop
+    drop
+    drop
+    drop
+    drop
+    drop
+    drop
+    drop
+    drop
+    drop
+    drop
+    drop
+    drop
+    drop
+    drop
+    drop
+    drop
+    drop
+    drop
+    drop
+    drop
+    drop
+    drop
+    drop
+    drop
+    drop
+    drop
+    drop
+    drop
+    drop
+    drop
+    drop
+    drop
+    drop
+    drop
+    drop
+    drop
+    drop
+    drop
+    drop
+    drop
+    drop
+    drop
+    drop
+    drop
+    drop
+    drop
+    drop
+    drop
+    drop
+    drop
+    drop
+    drop
+    drop
+    drop
+    drop
+    drop
+    drop
+    drop
+    drop
+    drop
+    drop
+    drop
+    drop
+    drop
+    drop
+    drop
+    drop
+    drop
+    drop
+    drop
+    drop
+    drop
+    drop
+    drop
+    drop
+    drop
+    drop
+    drop
+    drop
+    drop
+    drop
+    drop
+    drop
+    drop
+    drop
+    drop
+    drop
+    drop
+    drop
+    drop
+    drop
+    drop
+    drop
+    drop
+    drop
+    drop
+    drop
+    drop
+    drop
+    drop
+    drop
+    drop
+    drop
+    drop
+    drop
+    drop
+    drop
+    drop
+    drop
+    drop
+    drop
+    drop
+    drop
+    drop
+    drop
+    drop
+    drop
+    drop
+    drop
+    drop
+    drop
+    drop
+    drop
+    drop
+    drop
+    drop
+    drop
+    drop
+    drop
+    drop
+    drop
+    drop
+    drop
+    drop
+    drop
+    drop
+    drop
+    drop
+    drop
+    drop
+    drop
+    drop
+    drop
+    drop
+    drop
+    drop
+    drop
+    drop
+    drop
+    drop
+    drop
+    drop
+    drop
+    drop
+    drop
+    drop
+    drop
+    drop
+    drop
+    drop
+    drop
+    drop
+    drop
+    drop
+    drop
+    drop
+    drop
+    drop
+    drop
+    drop
+    drop
+    drop
+    drop
+    drop
+    drop
+    drop
+    drop
+    drop
+    drop
+    drop
+    drop
+    drop
+    drop
+    drop
+    drop
+    drop
+    drop
+    drop
+    drop
+    drop
+    drop
+    drop
+    drop
+    drop
+    drop
+    drop
+    drop
+    drop
+    drop
+    drop
+    drop
+    drop
+    drop
+    drop
+    drop
+    drop
+    drop
+    drop
+    drop
+    drop
+    drop
+    drop
+    drop
+    drop
+    drop
+    drop
+    drop
+    drop
+    drop
+    drop
+    drop
+    drop
+    drop
+    drop
+    drop
+    drop
+    drop
+    drop
+    drop
+    drop
+    drop
+    drop
+    drop
+    drop
+    drop
+    drop
+    drop
+    drop
+    drop
+    drop
+    drop
+    drop
+    drop
+    drop
+    drop
+    drop
+    drop
+    drop
+    drop
+    drop
+    drop
+    drop
+    drop
+    drop
+    drop
+    drop
+    drop
+    drop
+    drop
+    drop
+    drop
+    drop
+    drop
+    drop
+    drop
+    drop
+    drop
+    drop
+    drop
+    drop
+    drop
+    drop
+    drop
+    drop
+    drop
+    drop
+    drop
+    drop
+    drop
+    drop
+    drop
+    drop
+    drop
+    drop
+    drop
+    drop
+    drop
+    drop
+    drop
+    drop
+    drop
+    drop
+    drop
+    drop
+    drop
+    drop
+    drop
+    drop
+    drop
+    drop
+    drop
+    drop
+    drop
+    drop
+    drop
+    drop
+    drop
+    drop
+    drop
+    drop
+    drop
+    drop
+    drop
+    drop
+    drop
+    drop
+    drop
+    drop
+    drop
+    drop
+    drop
+    drop
+    drop
+    drop
+    drop
+    drop
+    drop
+    drop
+    drop
+    drop
+    drop
+    drop
+    drop
+    drop
+    drop
+    drop
+    drop
+    drop
+    drop
+    drop
+    drop
+    drop
+    drop
+    drop
+    drop
+    drop
+    drop
+    drop
+    drop
+    drop
+    drop
+    drop
+    drop
+    drop
+    drop
+    drop
+    drop
+    drop
+    drop
+    drop
+    drop
+    drop
+    drop
+    drop
+    drop
+    drop
+    drop
+    drop
+    drop
+    drop
+    drop
+    drop
+    drop
+    drop
+    drop
+    drop
+    drop
+    drop
+    drop
+    drop
+    drop
+    drop
+    drop
+    drop
+    drop
+    drop
+    drop
+    drop
+    drop
+    drop
+    drop
+    drop
+    drop
+    drop
+    drop
+    drop
+    drop
+    drop
+    drop
+    drop
+    drop
+    drop
+    drop
+    drop
+    drop
+    drop
+    drop
+    drop
+    drop
+    drop
+    drop
+    drop
+    drop
+    drop
+    drop
+    drop
+    drop
+    drop
+    drop
+    drop
+    drop
+    drop
+    drop
+    drop
+    drop
+    drop
+    drop
+    drop
+    drop
+    drop
+    drop
+    drop
+    drop
+    drop
+    drop
+    drop
+    drop
+    drop
+    drop
+    drop
+    drop
+    drop
+    drop
+    drop
+    drop
+    drop
+    drop
+    drop
+    drop
+    drop
+    drop
+    drop
+    drop
+    drop
+    drop
+    drop
+    drop
+    drop
+    drop
+    drop
+    drop
+    drop
+    drop
+    drop
+    drop
+    drop
+    drop
+    drop
+    drop
+    drop
+    drop
+    drop
+    drop
+    drop
+    drop
+    drop
+    drop
+    drop
+    drop
+    drop
+    drop
+    drop
+    drop
+    drop
+    drop
+    drop
+    drop
+    drop
+    drop
+    drop
+    drop
+    drop
+    drop
+    drop
+    drop
+    drop
+    drop
+    drop
+    drop
+    drop
+    drop
+    drop
+    drop
+    drop
+    drop
+    drop
+    drop
+    drop
+    drop
+    drop
+    drop
+    drop
+    drop
+    drop
+    drop
+    drop
+    drop
+    drop
+    drop
+    drop
+    drop
+    drop
+    drop
+    drop
+    drop
+    drop
+    drop
+    drop
+    drop
+    drop
+    drop
+    drop
+    drop
+    drop
+    drop
+    drop
+    drop
+    drop
+    drop
+    drop
+    drop
+    drop
+    drop
+    drop
+    drop
+    drop
+    drop
+    drop
+    drop
+    drop
+    drop
+    drop
+    drop
+    drop
+    drop
+    drop
+    drop
+    drop
+    drop
+    drop
+    drop
+    drop
+    drop
+    drop
+    drop
+    drop
+    drop
+    drop
+    drop
+    drop
+    drop
+    drop
+    drop
+    drop
+    drop
+    drop
+    drop
+    drop
+    drop
+    drop
+    drop
+    drop
+    drop
+    drop
+    drop
+    drop
+    drop
+    drop
+    drop
+    drop
+    drop
+    drop
+    drop
+    drop
+    drop
+    drop
+    drop
+    drop
+    drop
+    drop
+    drop
+    drop
+    drop
+    drop
+    drop
+    drop
+    drop
+    drop
+    drop
+    drop
+    drop
+    drop
+    drop
+    drop
+    drop
+    drop
+    drop
+    drop
+    drop
+    drop
+    drop
+    drop
+    drop
+    drop
+    drop
+    drop
+    drop
+    drop
+    drop
+    drop
+    drop
+    drop
+    drop
+    drop
+    drop
+    drop
+    drop
+    drop
+    drop
+    drop
+    drop
+    drop
+    drop
+    drop
+    drop
+    drop
+    drop
+    drop
+    drop
+    drop
+    drop
+    drop
+    drop
+    drop
+    drop
+    drop
+    drop
+    drop
+    drop
+    drop
+    drop
+    drop
+    drop
+    drop
+    drop
+    drop
+    drop
+    drop
+    drop
+    drop
+    drop
+    drop
+    drop
+    drop
+    drop
+    drop
+    drop
+    drop
+    drop
+    drop
+    drop
+    drop
+    drop
+    drop
+  )
+  (global $heap (mut i32) (i32.const 4096))
+  (func (export "cabi_realloc") (param i32 i32 i32 i32) (result i32)
+    (global.get $heap)
+    (global.set $heap (i32.and (i32.add (i32.add (global.get $heap) (local.get 3)) (i32.const 15)) (i32.const -8))))
+  (func (export "deputy:policy/hooks@1.0.0#init") (param i32 i32) (result i32) (i32.const 0))
+  (func (export "deputy:policy/hooks@1.0.0#decide")
+    (param $op i32) (param $soft-tag i32) (param $soft i64) (param $hard-tag i32) (param $hard i64)
+    (param i32 i32 i32 i32 i32) (result i32)
+    (call $tall (i64.const 1))
+    (i32.const 0)))
