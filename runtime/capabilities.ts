@@ -35,7 +35,7 @@ export function capabilitiesOf({
       undefined,
       hasCapability('CAP_SYS_RESOURCE')
         ? undefined
-        : 'CAP_SYS_RESOURCE is missing: limits can be lowered, and raised for none',
+        : 'CAP_SYS_RESOURCE is missing: limits of the daemon’s own user can be lowered, and no others changed',
     ),
     of(
       'move-cgroup',
