@@ -7,7 +7,7 @@
  *   ;; if the function calls: the depth grows by the frame's weight; if beyond the limit, br $exhausted
  *   block $body (result …)          ;; takes the place of the function's own label, so no branch is renumbered
  *     the function's code:
- *       ;; at the end of each straight line, the line's cost is taken from fuel
+ *       ;; at the end of each straight line, the line's cost is taken from fuel; a short `if` is part of its line
  *       ;; at the head of each loop: if fuel is below zero, br $exhausted
  *       ;; around each call: fuel is written to the global before and read after it
  *       ;; before each bulk operation: its length is taken from fuel, and if that is below zero, br $exhausted
@@ -113,6 +113,9 @@ const I32 = 0x7f;
 const I64 = 0x7e;
 const EMPTY = 0x40;
 const PAGE_LOG2 = 16;
+const NOTHING = -1;
+/** Instructions that an `if` may have to be paid for as a whole. */
+const SHORT_IF = 32;
 const COST = Uint8Array.from(COST_CLASS, (one) => (one === undefined ? 0 : COSTS[one]));
 const MVP = FEATURES.indexOf('mvp');
 
@@ -161,6 +164,8 @@ export class BodyMeter {
   #fuel = 0;
   #scratch = 0;
   #open = 0;
+  /** The `if` that is paid for already, by the blocks that were open before it. */
+  #paidFor = NOTHING;
 
   constructor(context: BodyContext, code: Writer) {
     this.#context = context;
@@ -214,6 +219,7 @@ export class BodyMeter {
     this.#code.clear();
     this.#copied = this.#in.at;
     this.#open = 0;
+    this.#paidFor = NOTHING;
     this.#height = 0;
     this.#highest = 0;
     this.#live = true;
@@ -260,6 +266,7 @@ export class BodyMeter {
         if (opcode === OP.if) {
           this.#spend(COSTS.branch);
           this.#operands(1, 0);
+          this.#payForShort();
         }
         if (opcode !== OP.block) this.#settle(input.opcodeAt);
         const type = input.a >= 0 ? this.#shape.types[input.a] : undefined;
@@ -368,7 +375,44 @@ export class BodyMeter {
     this.#height = frame.base + frame.results;
     this.#high();
     this.#open--;
+    if (this.#open === this.#paidFor) this.#paidFor = NOTHING;
     if (this.#open === 0) this.#copyTo(input.at);
+  }
+
+  /**
+   * An `if` whose arms are a few plain instructions is paid for as a whole, by the dearer arm, in the line that it
+   * stands in: two updates of the counter less in the loops of parsers, where they would cost most.
+   */
+  #payForShort(): void {
+    if (!this.#live || this.#paidFor !== NOTHING) return;
+    const ahead = new BodyReader(this.#shape, this.#in.at, this.#in.end);
+    /** Of each open `if`, innermost last: what its first arm costs, once that is over, and this arm so far. */
+    const open = [{ first: 0, arm: 0 }];
+    for (let left = SHORT_IF; left > 0 && ahead.next(); left--) {
+      const { opcode } = ahead;
+      const inner = open.at(-1);
+      if (inner === undefined) return;
+      if (SPECIAL[opcode] === 0) {
+        inner.arm += COST[opcode] ?? 0;
+      } else if (opcode === OP.if) {
+        open.push({ first: 0, arm: COSTS.branch });
+      } else if (opcode === OP.else) {
+        inner.first = inner.arm;
+        inner.arm = 0;
+      } else if (opcode === OP.end) {
+        open.pop();
+        const dearer = Math.max(inner.first, inner.arm);
+        const outer = open.at(-1);
+        if (outer === undefined) {
+          this.#spend(dearer);
+          this.#paidFor = this.#open;
+          return;
+        }
+        outer.arm += dearer;
+      } else {
+        return;
+      }
+    }
   }
 
   /** Takes the length of a bulk operation, which lies on top of the operands, before it is run. */
@@ -481,13 +525,14 @@ export class BodyMeter {
   }
 
   #spend(units: number): void {
-    if (!this.#live) return;
+    if (!this.#live || this.#paidFor !== NOTHING) return;
     this.#pending += units;
     this.#straight += units;
   }
 
   /** Takes what the line up to `at` has cost from fuel. */
   #settle(at: number): void {
+    if (this.#paidFor !== NOTHING) return;
     if (this.#pending > 0 && this.#live) this.#flush(at, OP.localSet, this.#fuel);
     this.#pending = 0;
   }
