@@ -1,4 +1,5 @@
 /** One socket's clients: each is identified, counted, served until it leaves, or told why it is not. */
+import { setMaxListeners } from 'node:events';
 import type { Socket } from 'node:net';
 import type { Logger } from 'pino';
 import { DeputyError } from '../host-api/errors.ts';
@@ -34,6 +35,8 @@ export class Reception {
     logger: Logger,
     onEnd: (caller: Caller) => void = () => {},
   ) {
+    // One listener for each connection, and there are limits to those.
+    setMaxListeners(0, this.#stopping.signal);
     this.#service = service;
     this.#admission = admission;
     this.#options = options;
