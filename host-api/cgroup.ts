@@ -34,6 +34,10 @@ const ESRCH = 3;
 const EAGAIN = 11;
 const ENOENT = 2;
 
+/** A birth takes microseconds; ten milliseconds on a host that is busy are enough, and bound what a request takes. */
+const MOVE_ATTEMPTS = 10;
+const PAUSE = new Int32Array(new SharedArrayBuffer(4));
+
 /** What the effect would change; nothing is touched, the group is not made. */
 export function planCgroup(target: Target, effect: CgroupEffect, context: EffectContext): Change[] {
   const { group } = resolve(effect, context);
@@ -154,10 +158,18 @@ function sharesCgroup(pid: number, path: string): boolean {
   return addressedThreads(target, { tag: 'addressed' }).every(({ tid }) => readCgroup(tid, pid) === path);
 }
 
-/** Moves one thread within its threaded domain, and reads it again. */
+/**
+ * Moves one thread within its threaded domain, and reads it again. A thread that is being born has a tid before it is
+ * on its cgroup's list: the kernel takes the write and moves nothing (cgroup_migrate_add_task), so it is written again.
+ */
 export function moveThread(fs: CgroupFs, pid: number, tid: number, path: string): void {
-  if (readCgroup(tid, pid) !== path) explain(path, () => fs.write(path, 'cgroup.threads', `${tid}`));
-  confirm(readCgroup(tid, pid), `thread ${tid}`, path);
+  for (let attempt = 1; readCgroup(tid, pid) !== path; attempt++) {
+    explain(path, () => fs.write(path, 'cgroup.threads', `${tid}`));
+    const now = readCgroup(tid, pid);
+    if (now === path) return;
+    if (now === undefined || attempt === MOVE_ATTEMPTS) return confirm(now, `thread ${tid}`, path);
+    Atomics.wait(PAUSE, 0, 0, 1);
+  }
 }
 
 function confirm(now: string | undefined, subject: string, path: string): void {
