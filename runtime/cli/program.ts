@@ -12,6 +12,7 @@ import { introspectCommand } from './introspect.ts';
 import { ledgerCommand } from './ledger.ts';
 import { monitorCommand } from './monitor.ts';
 import { pingCommand } from './ping.ts';
+import { pluginCommand } from './plugin/index.ts';
 import { statusCommand } from './status.ts';
 import type { Terminal } from './terminal.ts';
 
@@ -36,6 +37,7 @@ export function createProgram(terminal: Terminal): Command {
       monitorCommand(terminal),
       drainCommand(terminal),
     ],
+    'Authors of policies:': [pluginCommand(terminal)],
     'Shell:': [completionCommand(terminal)],
   };
   for (const [heading, commands] of Object.entries(groups)) {

@@ -244,12 +244,14 @@ function checkGroups(
   }
 }
 
-function readToml<S extends v.GenericSchema>(
+/** Reads a file against a schema. Undefined where that fails; what is wrong is added to `problems`. */
+export function readToml<S extends v.GenericSchema>(
   file: string,
   schema: S,
   problems: Problem[],
+  readFile = readTrustedFile,
 ): { value: v.InferOutput<S>; document: TomlDocument } | undefined {
-  const bytes = readTrustedFile(file, MAX_TOML_BYTES);
+  const bytes = readFile(file, MAX_TOML_BYTES);
   if ('message' in bytes) {
     problems.push(bytes);
     return undefined;
@@ -272,6 +274,15 @@ function readToml<S extends v.GenericSchema>(
     problems.push(document);
     return undefined;
   }
+  return checkToml(document, schema, problems);
+}
+
+/** A document that is parsed already against a schema. */
+export function checkToml<S extends v.GenericSchema>(
+  document: TomlDocument,
+  schema: S,
+  problems: Problem[],
+): { value: v.InferOutput<S>; document: TomlDocument } | undefined {
   const result = v.safeParse(schema, document.value, { abortEarly: false });
   if (result.success) return { value: result.output, document };
   for (const issue of result.issues) problems.push(schemaProblem(document, issue));

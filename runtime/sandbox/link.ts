@@ -15,67 +15,90 @@ export function link(
   prepared: Prepared,
   host: HostFunctions,
 ): { readonly imports: WebAssembly.Imports; readonly names: ExportNames } {
-  let functions = 0;
+  const [problem] = linkProblems(plugin, prepared, host);
+  if (problem !== undefined) throw problem;
   const imports: WebAssembly.Imports = Object.create(null);
-  for (const wanted of prepared.imports) {
-    const subject = `${plugin}: import "${wanted.module}" "${wanted.name}"`;
-    const found = host.get(wanted.module)?.get(wanted.name);
+  for (const { module, name } of prepared.imports) {
+    const fields: Record<string, unknown> = imports[module] ?? Object.create(null);
+    fields[name] = host.get(module)?.get(name)?.call;
+    imports[module] = fields;
+  }
+  return { imports, names: exportNames(prepared) };
+}
+
+/** Everything that keeps a module from being linked. */
+export function linkProblems(plugin: string, prepared: Prepared, host: HostFunctions): SandboxError[] {
+  return [
+    ...importProblems(plugin, prepared, host),
+    ...exportProblems(plugin, prepared, exportNames(prepared)),
+  ];
+}
+
+function* importProblems(plugin: string, prepared: Prepared, host: HostFunctions): Generator<SandboxError> {
+  const { shape } = prepared;
+  let functions = 0;
+  for (const { module, name, kind, at } of shape.imports) {
+    const subject = `${plugin}: import "${module}" "${name}"`;
+    const index = kind === 'function' ? functions++ : -1;
+    const found = host.get(module)?.get(name);
     if (found === undefined) {
-      throw new SandboxError('import', `${subject} is not part of what a plugin may import`);
+      yield new SandboxError('import', `${subject} is not part of what a plugin may import`, at);
+      continue;
     }
-    if (wanted.kind !== 'function') {
-      throw new SandboxError('import', `${subject} is a ${wanted.kind}, not a function`);
+    if (kind !== 'function') {
+      yield new SandboxError('import', `${subject} is a ${kind}, not a function`, at);
+      continue;
     }
-    const type = signatureText(signatureOf(prepared.shape, functions++));
+    const type = signatureText(signatureOf(shape, index));
     const expected = signatureText(found.signature);
     // The engine would convert numbers of one type to those of another.
     if (type !== expected) {
-      throw new SandboxError('import', `${subject} is of type ${type}, the contract has ${expected}`);
+      yield new SandboxError('import', `${subject} is of type ${type}, the contract has ${expected}`, at);
     }
-    const fields: Record<string, unknown> = imports[wanted.module] ?? Object.create(null);
-    fields[wanted.name] = found.call;
-    imports[wanted.module] = fields;
   }
-  const exported = new Set(prepared.exports.map((one) => one.name));
-  const names =
-    exported.has(STANDARD_NAMES.decide) && !exported.has(LEGACY_NAMES.decide) ? STANDARD_NAMES : LEGACY_NAMES;
-  checkExports(plugin, prepared, names);
-  return { imports, names };
+}
+
+function exportNames({ exports }: Prepared): ExportNames {
+  const exported = new Set(exports.map((one) => one.name));
+  return exported.has(STANDARD_NAMES.decide) && !exported.has(LEGACY_NAMES.decide)
+    ? STANDARD_NAMES
+    : LEGACY_NAMES;
 }
 
 const POINTER: Signature = { params: ['i32'], results: [] };
 const REALLOC: Signature = { params: ['i32', 'i32', 'i32', 'i32'], results: ['i32'] };
 const NOTHING: Signature = { params: [], results: [] };
 
-function checkExports(plugin: string, { shape }: Prepared, names: ExportNames): void {
-  const check = (name: string, expected: Signature, required: boolean): void => {
+function* exportProblems(plugin: string, { shape }: Prepared, names: ExportNames): Generator<SandboxError> {
+  const memory = shape.exports.find((one) => one.name === names.memory);
+  if (memory?.kind !== 'memory') {
+    yield new SandboxError('export', `${plugin}: the module exports no memory "${names.memory}"`, memory?.at);
+  }
+  const expected: readonly [name: string, type: Signature, required: boolean][] = [
+    [names.realloc, REALLOC, true],
+    [names.init, exportSignature(HOOKS.init), true],
+    [names.decide, exportSignature(HOOKS.decide), true],
+    [names.initialize, NOTHING, false],
+    [names.postInit, POINTER, false],
+    [names.postDecide, POINTER, false],
+  ];
+  for (const [name, type, required] of expected) {
     const found = shape.exports.find((one) => one.name === name);
     const subject = `${plugin}: the export "${name}"`;
     if (found === undefined) {
-      if (!required) return;
-      throw new SandboxError('export', `${plugin}: the module exports no function "${name}"`);
+      if (required) yield new SandboxError('export', `${plugin}: the module exports no function "${name}"`);
+    } else if (found.kind !== 'function') {
+      yield new SandboxError('export', `${subject} is a ${found.kind}, not a function`, found.at);
+    } else {
+      const actual = signatureText(signatureOf(shape, found.index));
+      if (actual === signatureText(type)) continue;
+      yield new SandboxError(
+        'export',
+        `${subject} is of type ${actual}, the contract has ${signatureText(type)}`,
+        found.at,
+      );
     }
-    if (found.kind !== 'function') {
-      throw new SandboxError('export', `${subject} is a ${found.kind}, not a function`, found.at);
-    }
-    const type = signatureText(signatureOf(shape, found.index));
-    if (type === signatureText(expected)) return;
-    throw new SandboxError(
-      'export',
-      `${subject} is of type ${type}, the contract has ${signatureText(expected)}`,
-      found.at,
-    );
-  };
-  const memory = shape.exports.find((one) => one.name === names.memory);
-  if (memory?.kind !== 'memory') {
-    throw new SandboxError('export', `${plugin}: the module exports no memory "${names.memory}"`, memory?.at);
   }
-  check(names.realloc, REALLOC, true);
-  check(names.init, exportSignature(HOOKS.init), true);
-  check(names.decide, exportSignature(HOOKS.decide), true);
-  check(names.initialize, NOTHING, false);
-  check(names.postInit, POINTER, false);
-  check(names.postDecide, POINTER, false);
 }
 
 const CORE_TYPES: Readonly<Record<number, string>> = {
