@@ -6,7 +6,13 @@ import { dirname, join, resolve } from 'node:path';
 import { compile } from './sdk/compile.mjs';
 
 const ROOT = resolve(import.meta.dirname, '..');
-const PLUGINS = [['examples/demo/assembly/demo.ts', 'examples/demo/plugins/demo']];
+const PLUGINS = [
+  ['examples/demo/assembly/demo.ts', 'examples/demo/plugins/demo'],
+  ...['libvirt', 'kubevirt', 'realtime'].map((name) => [
+    `plugins-as/${name}/policy.ts`,
+    `plugins-as/${name}/${name}`,
+  ]),
+];
 
 for (const [source, target] of PLUGINS) {
   const { wasm, diagnostics } = await compile(join(ROOT, source));
