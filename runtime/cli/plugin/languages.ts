@@ -31,7 +31,7 @@ export interface Language {
 }
 
 const CLANG_FLAGS = ['-Os', '-Wall', '-Wextra', '-mbulk-memory'];
-const STACK = '--strip-debug,--stack-first,-z,stack-size=65536';
+const STACK = '--strip-debug,--stack-first,-z,stack-size=16384';
 const HEADER = ['examples', 'plugins', 'c', 'deputy.h'];
 const none = (): readonly string[] => [];
 
@@ -100,7 +100,7 @@ export const LANGUAGE: Readonly<Record<LanguageName, Language>> = {
       '--edition=2021',
       '--crate-type=cdylib',
       ...['opt-level=s', 'lto', 'panic=abort', 'strip=symbols', 'link-arg=--stack-first'].flatMap(codegen),
-      ...codegen('link-arg=-zstack-size=65536'),
+      ...codegen('link-arg=-zstack-size=16384'),
       // Debian's rustc brings no linker of its own, and names lld by its version.
       ...(tool.startsWith('/usr/bin/') && existsSync('/usr/bin/wasm-ld-14')
         ? codegen('linker=wasm-ld-14')
@@ -123,7 +123,7 @@ export const LANGUAGE: Readonly<Record<LanguageName, Language>> = {
       'policy.zig',
       '-target',
       'wasm32-freestanding',
-      ...['-O', 'ReleaseSmall', '-fno-entry', '-rdynamic', '-fstrip', '--stack', '65536'],
+      ...['-O', 'ReleaseSmall', '-fno-entry', '-rdynamic', '-fstrip', '--stack', '16384'],
       `-femit-bin=${out}`,
     ],
   },
