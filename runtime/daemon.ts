@@ -6,7 +6,7 @@ import { CgroupFs } from '../host-api/kernel/cgroup-fs.ts';
 import { type FileLock, lockFile } from '../host-api/kernel/lock.ts';
 import { readBootId } from '../host-api/kernel/proc.ts';
 import { Admission } from './admission.ts';
-import { AuditLog } from './audit/log.ts';
+import { AuditLog, auditHeadFile } from './audit/log.ts';
 import { AuditTrail } from './audit/trail.ts';
 import { ADMIN } from './broker/admin-interface.ts';
 import { adminInterface } from './broker/admin-service.ts';
@@ -101,7 +101,12 @@ export class Daemon {
     const { groups } = checked;
     const state = openState(stateDirectory);
     const grants = new Grants(state.ledger, { cgroupFs, groups });
-    const audit = openAudit(overrides.auditFile ?? config.audit.file, config.audit, logger);
+    const audit = openAudit(
+      overrides.auditFile ?? config.audit.file,
+      auditHeadFile(stateDirectory),
+      config.audit,
+      logger,
+    );
     const stations: Stations = {
       scopes: checked.scopes,
       cgroupFs,
@@ -210,12 +215,14 @@ function openState(directory: string): StateDirectory {
 
 function openAudit(
   file: string,
+  headFile: string,
   config: CheckedDeploy['deploy']['config']['audit'],
   logger: Logger,
 ): AuditTrail {
   try {
     const log = AuditLog.open({
       file,
+      headFile,
       rotateBytes: Number(config.rotate_bytes),
       keepFiles: config.keep_files,
     });

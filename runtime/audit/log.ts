@@ -1,7 +1,8 @@
 /**
  * The audit log: one JSON line an attempt, each carrying the sha256 of the line before it, so that a line that was
- * changed, cut out or put in is found (`verify.ts`). What the chain can't show is a tail cut off together with the
- * state directory's `audit-head`: send the log elsewhere if root on this host is not trusted.
+ * changed, cut out or put in is found (`verify.ts`). That the tail was cut off shows by the number and hash of the last
+ * record, which are kept in the state directory. What nothing shows is a log rewritten together with that file: send
+ * the log elsewhere if root on this host is not trusted.
  *
  * No fsync: a record must outlive the daemon, not the machine. What it describes is kernel state, which a power loss
  * ends too, and an fsync costs milliseconds a request.
@@ -9,17 +10,19 @@
 import { createHash } from 'node:crypto';
 import {
   closeSync,
+  constants,
   existsSync,
   fstatSync,
   ftruncateSync,
   mkdirSync,
   openSync,
+  readFileSync,
   readSync,
   renameSync,
   rmSync,
   writeSync,
 } from 'node:fs';
-import { dirname } from 'node:path';
+import { dirname, join } from 'node:path';
 import { stringify } from 'lossless-json';
 
 /** What the first line of a new chain follows. */
@@ -32,6 +35,8 @@ export interface AuditOptions {
   readonly rotateBytes: number;
   /** Rotated files kept beside the current one: FILE.1 is the newest. */
   readonly keepFiles: number;
+  /** Where number and hash of the last record are kept beside the log. */
+  readonly headFile?: string;
 }
 
 export interface AuditHead {
@@ -45,12 +50,14 @@ export class AuditLog {
   #fd: number;
   #size: number;
   #head: AuditHead;
+  readonly #headFd: number | undefined;
 
   private constructor(options: AuditOptions, fd: number, size: number, head: AuditHead) {
     this.#options = options;
     this.#fd = fd;
     this.#size = size;
     this.#head = head;
+    this.#headFd = openHead(options.headFile);
   }
 
   /** Throws the file system's error where the log can't be opened or its last line not be read. */
@@ -60,11 +67,13 @@ export class AuditLog {
     // A crash between rotation's rename and the new file's first line: the chain goes on from the rotated one.
     if (last === undefined) last = readLastLine(`${options.file}.1`);
     const fd = openSync(options.file, 'a', 0o640);
-    const log = new AuditLog(options, fd, fstatSync(fd).size, {
-      seq: last?.seq ?? 0,
-      hash: last === undefined ? GENESIS : sha256(last.line),
-    });
+    const found = { seq: last?.seq ?? 0, hash: last === undefined ? GENESIS : sha256(last.line) };
+    const kept = options.headFile === undefined ? undefined : readHead(options.headFile);
+    // The numbers go on behind those that are gone, so that the gap stays visible.
+    const seq = Math.max(found.seq, kept?.seq ?? 0);
+    const log = new AuditLog(options, fd, fstatSync(fd).size, { seq, hash: found.hash });
     if (last?.partial) log.#closePartial(last.line);
+    if (seq > found.seq) log.append({ kind: 'tail-missing', found, kept });
     return log;
   }
 
@@ -84,6 +93,7 @@ export class AuditLog {
     if (this.#size > 0 && this.#size + line.length > this.#options.rotateBytes) this.#rotate();
     this.#write(line);
     this.#head = { seq, hash: sha256(line.subarray(0, -1)) };
+    this.#keepHead();
     return seq;
   }
 
@@ -96,6 +106,18 @@ export class AuditLog {
 
   close(): void {
     closeSync(this.#fd);
+    if (this.#headFd !== undefined) closeSync(this.#headFd);
+  }
+
+  /** In place, and so in one block. A failure is no fault of the record: a head that is behind accuses nobody. */
+  #keepHead(): void {
+    if (this.#headFd === undefined) return;
+    const { seq, hash } = this.#head;
+    try {
+      writeSync(this.#headFd, `${seq} ${hash}`.padEnd(HEAD_BYTES - 1).concat('\n'), 0);
+    } catch {
+      // See above.
+    }
   }
 
   #write(bytes: Uint8Array): void {
@@ -127,6 +149,32 @@ export class AuditLog {
     this.#write(Buffer.from('\n'));
     this.append({ kind: 'recovered', stumpBytes: stump.length });
   }
+}
+
+export function auditHeadFile(stateDirectory: string): string {
+  return join(stateDirectory, 'audit-head');
+}
+
+/** A number of 16 digits, a space, and 64 hex digits; padded, since it is written over. */
+const HEAD_BYTES = 96;
+
+function openHead(file: string | undefined): number | undefined {
+  if (file === undefined) return undefined;
+  mkdirSync(dirname(file), { recursive: true, mode: 0o700 });
+  return openSync(file, constants.O_RDWR | constants.O_CREAT, 0o640);
+}
+
+/** Number and hash of the last record that was written; undefined where none was kept. Throws the file system's error. */
+export function readHead(file: string): AuditHead | undefined {
+  let text: string;
+  try {
+    text = readFileSync(file, 'latin1');
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code === 'ENOENT') return undefined;
+    throw error;
+  }
+  const match = /^(\d{1,16}) ([0-9a-f]{64}) *\n/.exec(text);
+  return match === null ? undefined : { seq: Number(match[1]), hash: match[2] ?? GENESIS };
 }
 
 export function sha256(bytes: Uint8Array): string {

@@ -2,7 +2,7 @@
 import { createReadStream, existsSync } from 'node:fs';
 import { createInterface } from 'node:readline';
 import { parse } from 'lossless-json';
-import { GENESIS, sha256 } from './log.ts';
+import { type AuditHead, GENESIS, sha256 } from './log.ts';
 
 export interface AuditFault {
   readonly file: string;
@@ -41,9 +41,11 @@ export async function* auditLines(
   }
 }
 
-export async function verifyAudit(files: readonly string[]): Promise<Verification> {
+/** `head`: what the state directory says of the last record; undefined where that is not known. */
+export async function verifyAudit(files: readonly string[], head?: AuditHead): Promise<Verification> {
   const faults: AuditFault[] = [];
   let previous: { hash: string; stump: string | undefined } | undefined;
+  let at: Omit<AuditFault, 'message'> = { file: files.at(-1) ?? '', line: 1 };
   let records = 0;
   let stumps = 0;
   let lastSeq = 0;
@@ -52,6 +54,7 @@ export async function verifyAudit(files: readonly string[]): Promise<Verificatio
     const fault = (message: string): void => {
       faults.push({ file, line, message });
     };
+    at = { file, line };
     const hash = sha256(Buffer.from(text));
     const record = parseRecord(text);
     if (record === undefined) {
@@ -84,9 +87,15 @@ export async function verifyAudit(files: readonly string[]): Promise<Verificatio
     records++;
     previous = { hash, stump: undefined };
   }
-  if (previous?.stump !== undefined) {
-    const file = files.at(-1) ?? '';
-    faults.push({ file, line: records + stumps + 1, message: 'the last line is unfinished' });
+  if (previous?.stump !== undefined) faults.push({ ...at, message: 'the last line is unfinished' });
+  if (head !== undefined && head.seq > lastSeq) {
+    const missing = head.seq - lastSeq;
+    faults.push({
+      ...at,
+      message: `${missing === 1 ? 'the last record is' : `the last ${missing} records are`} missing: the daemon wrote up to record ${head.seq}`,
+    });
+  } else if (head !== undefined && head.seq === lastSeq && head.hash !== previous?.hash) {
+    faults.push({ ...at, message: `record ${lastSeq} is not the one that the daemon wrote` });
   }
   return {
     files,

@@ -1,6 +1,7 @@
 /** deputyctl's commands. A new one is a file of its own and a line here. */
 import { Command } from 'commander';
 import { VERSION } from '../version.ts';
+import { auditCommand } from './audit/index.ts';
 import { callCommand } from './call.ts';
 import { capabilitiesCommand } from './capabilities.ts';
 import { checkCommand } from './check.ts';
@@ -13,6 +14,7 @@ import { ledgerCommand } from './ledger.ts';
 import { monitorCommand } from './monitor.ts';
 import { pingCommand } from './ping.ts';
 import { pluginCommand } from './plugin/index.ts';
+import { replayCommand } from './replay.ts';
 import { statusCommand } from './status.ts';
 import type { Terminal } from './terminal.ts';
 
@@ -35,6 +37,8 @@ export function createProgram(terminal: Terminal): Command {
       statusCommand(terminal),
       ledgerCommand(terminal),
       monitorCommand(terminal),
+      auditCommand(terminal),
+      replayCommand(terminal),
       drainCommand(terminal),
     ],
     'Authors of policies:': [pluginCommand(terminal)],

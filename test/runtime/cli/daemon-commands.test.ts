@@ -1,3 +1,4 @@
+import { readFileSync, writeFileSync } from 'node:fs';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { Connection } from '../../../client/connection.ts';
 import { readMemlock, writeMemlock } from '../../../host-api/kernel/prlimit.ts';
@@ -165,6 +166,28 @@ describe.skipIf(whyNot !== undefined)(titled('deputyctl against a daemon', whyNo
     expect(readMemlock(victim)).toEqual({ soft: bytes(1n << 20n), hard: bytes(1n << 20n) });
     expect(readScheduling(victim.pid)).toMatchObject({ policy: 'other', nice: 0 });
     expect(readCgroup(victim.pid)).toBe(`${cgroup.path}/app`);
+  });
+
+  it('replay decides what was recorded as it was decided then, and shows what a lower ceiling would change', async () => {
+    const wasm = `${daemon.deployDirectory}/plugins/as-asked.wasm`;
+    const same = await ctl('replay', daemon.auditFile, '--plugin', wasm, '--config', daemon.deployDirectory);
+    expect(same).toMatchObject({ code: 0, err: '' });
+    expect(same.out).toContain('6 requests decided anew by as-asked.wasm: 6 the same');
+    const manifest = wasm.replace('.wasm', '.toml');
+    const text = readFileSync(manifest, 'utf8');
+    writeFileSync(manifest, text.replace('max_bytes = "64 MiB"', 'max_bytes = "64 KiB"'));
+    const lower = await ctl('replay', daemon.auditFile, '--plugin', wasm);
+    writeFileSync(manifest, text);
+    expect(lower.code).toBe(1);
+    expect(lower.out).toContain('1 newly denied');
+  });
+
+  it('audit show and verify read what the daemon has written', async () => {
+    const shown = await ctl('audit', 'show', '--config', daemon.deployDirectory, '--verdict', 'Denied');
+    expect(shown.out).toMatch(/ Denied set-memlock uid \d+ pid \d+ for pid \d+ in .*: memlock 1 GiB exceeds/);
+    const verified = await ctl('audit', 'verify', '--config', daemon.deployDirectory);
+    expect(verified).toMatchObject({ code: 0, err: '' });
+    expect(verified.out).toMatch(/the daemon's own note is of record \d+\ngood\n$/);
   });
 
   it('monitor shows each record as it is written, until its reader leaves', async () => {
