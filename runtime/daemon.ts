@@ -13,7 +13,8 @@ import { adminInterface } from './broker/admin-service.ts';
 import { BROKER } from './broker/interface.ts';
 import { brokerInterface } from './broker/service.ts';
 import type { Caller } from './caller.ts';
-import { capabilitiesOf } from './capabilities.ts';
+import { Canary, type RealtimeGuard, refusingGuard, type Starved, UNGUARDED } from './canary/canary.ts';
+import { capabilitiesOf, hasCapability } from './capabilities.ts';
 import type { CheckedDeploy } from './config/check.ts';
 import { Grants, type Restored } from './grants.ts';
 import type { Stations } from './handle-request.ts';
@@ -100,7 +101,15 @@ export class Daemon {
     const cgroupFs = CgroupFs.open();
     const { groups } = checked;
     const state = openState(stateDirectory);
-    const grants = new Grants(state.ledger, { cgroupFs, groups });
+    const guard = await startGuard(checked, logger, (starved) => {
+      const restored = grants.starved(starved);
+      audit.recordEvent('starved', { ...starved, restored });
+      logger.error(
+        { silentMs: starved.silentMs, ...restored },
+        'realtime threads starved this machine: demoted',
+      );
+    });
+    const grants = new Grants(state.ledger, { cgroupFs, groups }, guard);
     const audit = openAudit(
       overrides.auditFile ?? config.audit.file,
       auditHeadFile(stateDirectory),
@@ -113,6 +122,7 @@ export class Daemon {
       groups,
       chains: checked.chains,
       quota: new Quota(config.quota),
+      guard,
       grants,
       audit,
     };
@@ -142,7 +152,9 @@ export class Daemon {
     for (const listener of this.#listeners) listener.close();
     clearInterval(this.#collector);
     await Promise.all([this.#clients.stop(), this.#operators.stop()]);
-    const { audit, grants, cgroupFs } = this.#stations;
+    const { audit, grants, guard, cgroupFs } = this.#stations;
+    // What is granted for good stays so without a watchdog over it, until a daemon is there again.
+    if (guard instanceof Canary) await guard.stop();
     audit.recordEvent('stop', { previous: audit.head });
     this.#logger.info({ audit: audit.head }, 'stopped');
     audit.close();
@@ -185,6 +197,26 @@ export class Daemon {
       this.#stations.audit.recordEvent('lease-end', { connection, ...restored });
       reportRestored(this.#logger, 'lease ended', restored);
     }
+  }
+}
+
+/** The canary costs two threads: only where something realtime can be granted at all. */
+async function startGuard(
+  { chains, deploy }: CheckedDeploy,
+  logger: Logger,
+  onStarved: (starved: Starved) => void,
+): Promise<RealtimeGuard> {
+  const { enabled, starved_ms: starvedMs, refuse_ms: refuseMs } = deploy.config.canary;
+  const grantsRealtime = chains['set-scheduler'].some(
+    ({ mode, ceilings }) => mode === 'enforce' && (ceilings.scheduler?.maxPriority ?? 0) > 0,
+  );
+  if (!enabled || !grantsRealtime || !hasCapability('CAP_SYS_NICE')) return UNGUARDED;
+  try {
+    return await Canary.start({ starvedMs, refuseMs }, logger, onStarved);
+  } catch (error) {
+    const reason = (error as Error).message;
+    logger.error({ reason }, 'the canary cannot be started: realtime is refused');
+    return refusingGuard(reason);
   }
 }
 

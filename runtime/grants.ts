@@ -1,12 +1,13 @@
 /** What is granted at the moment, over the ledger: holdings, release, leases, drain, and the recovery at start. */
 
-import type { Change } from '../host-api/change.ts';
+import type { Change, ChangeOf } from '../host-api/change.ts';
 import type { Facts } from '../host-api/contract.ts';
 import type { EffectContext } from '../host-api/effect.ts';
 import { DeputyError } from '../host-api/errors.ts';
 import { readStat } from '../host-api/kernel/proc.ts';
 import { type Reverted, revertChange } from '../host-api/revert.ts';
 import type { Target } from '../host-api/target.ts';
+import { type RealtimeGuard, type Starved, UNGUARDED } from './canary/canary.ts';
 import type { Journal } from './commit.ts';
 import { holdingsOf, type Layer } from './ledger/layers.ts';
 import type { Ledger, Owner } from './ledger/ledger.ts';
@@ -22,11 +23,13 @@ export interface Restored {
 export class Grants {
   readonly #ledger: Ledger;
   readonly #context: EffectContext;
+  readonly #guard: RealtimeGuard;
   #draining = false;
 
-  constructor(ledger: Ledger, context: EffectContext) {
+  constructor(ledger: Ledger, context: EffectContext, guard: RealtimeGuard = UNGUARDED) {
     this.#ledger = ledger;
     this.#context = context;
+    this.#guard = guard;
   }
 
   /**
@@ -54,10 +57,22 @@ export class Grants {
   journal(owner: Owner): Journal {
     const ledger = this.#ledger;
     return {
-      intent: (changes) => unavailableOn(() => ledger.intent(owner, changes)),
-      extend: (id, changes) => unavailableOn(() => ledger.extend(id, changes)),
-      committed: (id, changes) => ledger.committed(id, changes),
-      undone: (id, left) => ledger.undone(id, left),
+      intent: (changes) => {
+        this.#guard.expect(changes);
+        return unavailableOn(() => ledger.intent(owner, changes));
+      },
+      extend: (id, changes) => {
+        this.#guard.expect(changes);
+        unavailableOn(() => ledger.extend(id, changes));
+      },
+      committed: (id, changes) => {
+        ledger.committed(id, changes);
+        this.#tellGuard(changes);
+      },
+      undone: (id, left) => {
+        ledger.undone(id, left);
+        this.#tellGuard(undefined);
+      },
     };
   }
 
@@ -90,6 +105,7 @@ export class Grants {
   collect(): number {
     const dead = this.#ledger.layers(({ change }) => !isAlive(change));
     for (const layer of dead) this.#ledger.remove(layer);
+    this.#tellGuard(dead.map(({ change }) => change));
     return dead.length;
   }
 
@@ -105,15 +121,38 @@ export class Grants {
     this.#ledger.close();
   }
 
+  /** The watchdog has demoted these: the ledger follows, and what it could not do is tried once more. */
+  starved({ threads }: Starved): Restored {
+    const demoted = new Set(
+      threads
+        .filter(({ outcome }) => outcome === 'demoted' || outcome === 'failed')
+        .map(({ tid, startTimeTicks }) => `${tid} ${startTimeTicks}`),
+    );
+    return this.#takeBack(
+      ({ change }) =>
+        change.tag === 'scheduler' &&
+        isRealtime(change) &&
+        demoted.has(`${change.tid} ${change.startTimeTicks}`),
+    );
+  }
+
+  /** `changes`: what has come or gone; undefined where that is not known. */
+  #tellGuard(changes: readonly Change[] | undefined): void {
+    if (changes?.some((change) => change.tag === 'scheduler') === false) return;
+    this.#guard.granted(this.#ledger.layers().map(({ change }) => change));
+  }
+
   /** Latest first, so that what lies on top is taken off first. */
   #takeBack(filter: (layer: Layer) => boolean, total = tally()): Restored {
-    for (const layer of this.#ledger.layers(filter).reverse()) {
+    const layers = this.#ledger.layers(filter).reverse();
+    for (const layer of layers) {
       const change = this.#ledger.toRevert(layer);
       const outcome =
         change === undefined ? 'restored' : count(total, change, revertChange(change, this.#context));
       // What can't be restored stays held: forgetting it would be losing it.
       if (outcome !== 'failed') this.#ledger.remove(layer);
     }
+    this.#tellGuard(layers.map(({ change }) => change));
     return total;
   }
 }
@@ -154,6 +193,10 @@ function isAbout(change: Change, { process, addressed }: Target): boolean {
     case 'except':
       return !addressed.tids.includes(tid);
   }
+}
+
+function isRealtime({ after }: ChangeOf<'scheduler'>): boolean {
+  return after.policy === 'fifo' || after.policy === 'rr';
 }
 
 function unavailableOn<T>(run: () => T): T {

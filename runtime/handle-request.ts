@@ -6,6 +6,7 @@ import type { CgroupFs } from '../host-api/kernel/cgroup-fs.ts';
 import { Attempt } from './attempt.ts';
 import type { AuditTrail } from './audit/trail.ts';
 import type { Caller } from './caller.ts';
+import type { RealtimeGuard } from './canary/canary.ts';
 import { askChain, type ChainDecision, type Chains } from './chain.ts';
 import { type Committed, commit, planEffects } from './commit.ts';
 import { takeFacts } from './facts.ts';
@@ -22,6 +23,7 @@ export interface Stations {
   readonly groups: ReadonlyMap<string, CgroupGroup>;
   readonly chains: Chains;
   readonly quota: Quota;
+  readonly guard: RealtimeGuard;
   readonly grants: Grants;
   readonly audit: AuditTrail;
 }
@@ -47,7 +49,7 @@ export function handleRequest(stations: Stations, caller: Caller, request: Reque
 }
 
 function grant(stations: Stations, caller: Caller, request: Request, attempt: Attempt): Granted {
-  const { scopes, cgroupFs, groups, chains, quota, grants, audit } = stations;
+  const { scopes, cgroupFs, groups, chains, quota, guard, grants, audit } = stations;
   const { operation } = request;
   audit.assertWritable();
   grants.assertOpen();
@@ -61,7 +63,9 @@ function grant(stations: Stations, caller: Caller, request: Request, attempt: At
       askChain(chains[operation.tag], { facts, operation, groups: names(groups) }),
     );
     const { plugin, effects } = allowedBy(decision);
+    guard.check(effects);
     quota.checkHoldings(effects, facts);
+    quota.checkRttime(effects, target.process);
     quota.take(scope.path, performance.now());
     recheckTarget(target, scope);
     const owner = { scope: scope.path, lease: request.lease ? caller.connection : undefined };
@@ -86,7 +90,7 @@ export interface Explanation {
 
 /** The same way, up to the commit and without it. Throws what the request itself would have thrown until there. */
 export function explainRequest(stations: Stations, caller: Caller, request: Request): Explanation {
-  const { scopes, cgroupFs, groups, chains, quota, grants, audit } = stations;
+  const { scopes, cgroupFs, groups, chains, quota, guard, grants, audit } = stations;
   const { operation } = request;
   const attempt = new Attempt(caller, request, 'explain');
   try {
@@ -104,7 +108,9 @@ export function explainRequest(stations: Stations, caller: Caller, request: Requ
       );
       const { verdict } = decision;
       if (verdict.tag === 'deny') return { scope: scope.path, decision, changes: [] };
+      guard.check(verdict.effects);
       quota.checkHoldings(verdict.effects, facts);
+      quota.checkRttime(verdict.effects, target.process);
       const changes = planEffects(target, verdict.effects, { cgroupFs, groups }, request);
       return { scope: scope.path, decision, changes };
     } finally {

@@ -4,7 +4,9 @@
  */
 import type { Effect, Facts } from '../host-api/contract.ts';
 import { DeputyError } from '../host-api/errors.ts';
+import { readRttimeUs } from '../host-api/kernel/prlimit.ts';
 import { formatBytes } from '../host-api/limit.ts';
+import type { Process } from '../host-api/target.ts';
 import type { DeputyToml } from './config/deputy-toml.ts';
 import { limitBytes } from './ledger/layers.ts';
 
@@ -66,11 +68,7 @@ export class Quota {
     }
     const realtime = new Set<number>();
     for (const effect of effects) {
-      if (
-        effect.tag !== 'set-scheduler' ||
-        !(effect.change.policy === 'fifo' || effect.change.policy === 'rr')
-      )
-        continue;
+      if (effect.tag !== 'set-scheduler' || !isRealtime(effect)) continue;
       const tids =
         effect.threads.tag === 'only' ? effect.threads.val : facts.target.threads.map(({ tid }) => tid);
       for (const tid of tids) realtime.add(tid);
@@ -84,4 +82,25 @@ export class Quota {
       );
     }
   }
+
+  /**
+   * rtkit's demand: a process whose threads become realtime must have an RLIMIT_RTTIME, so that the kernel ends one
+   * that runs without ever sleeping. The hard limit counts, since the process may raise the soft one up to it.
+   * Throws QuotaExceeded, or a KernelError where the process is gone.
+   */
+  checkRttime(effects: readonly Effect[], process: Process): void {
+    const { max_rttime_us: allowed } = this.#limits;
+    if (allowed === undefined || !effects.some(isRealtime)) return;
+    const rttimeUs = readRttimeUs(process);
+    if (rttimeUs !== undefined && rttimeUs <= BigInt(allowed)) return;
+    throw new DeputyError(
+      'QuotaExceeded',
+      `the hard RLIMIT_RTTIME of pid ${process.pid} is ${rttimeUs === undefined ? 'unlimited' : `${rttimeUs} µs`}, and realtime is for processes of at most ${allowed} µs: set it with setrlimit(2) first`,
+      { quota: 'max_rttime_us', requested: rttimeUs, allowed },
+    );
+  }
+}
+
+function isRealtime(effect: Effect): boolean {
+  return effect.tag === 'set-scheduler' && (effect.change.policy === 'fifo' || effect.change.policy === 'rr');
 }

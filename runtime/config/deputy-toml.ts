@@ -55,6 +55,8 @@ const quota = v.strictObject({
   interval_ms: v.optional(integer(100, DAY_MS), 20_000n),
   realtime_threads: v.optional(integer(0, 1_000_000), 64n),
   memlock_bytes: v.optional(size(0n), '1 TiB'),
+  /** Realtime is for processes whose hard RLIMIT_RTTIME is at most this; absent: none is demanded. rtkit has 200,000. */
+  max_rttime_us: v.optional(integer(1, 60_000_000)),
 });
 
 const canary = v.strictObject({

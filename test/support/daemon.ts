@@ -48,6 +48,7 @@ chain = { set_memlock = ["as-asked"], move_cgroup = ["as-asked"], set_scheduler 
 group = { housekeeping = { path = "housekeeping" } }
 audit = { file = "${paths.auditFile}" }
 state = { directory = "${paths.stateDirectory}" }
+${toml.includes('canary') ? '' : 'canary = { enabled = false }'}
 ${toml}`,
   );
   return paths;

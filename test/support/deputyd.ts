@@ -4,6 +4,8 @@ import { once } from 'node:events';
 import { join } from 'node:path';
 
 const PROGRAM = join(import.meta.dirname, '../../runtime/deputyd.ts');
+/** As `npm ci` has built it: on Node 20, threads of a program that runs from its sources know no TypeScript. */
+export const BUILT_PROGRAM = join(import.meta.dirname, '../../dist/runtime/deputyd.js');
 
 export interface Ended {
   readonly code: number | null;
@@ -23,8 +25,9 @@ export class DaemonProcess {
     env: NodeJS.ProcessEnv = {},
     wrapper: readonly string[] = [],
     stdio: (number | 'pipe' | 'ignore')[] = [],
+    program = PROGRAM,
   ) {
-    const [command = '', ...args] = [...wrapper, process.execPath, '--import', 'tsx', PROGRAM, ...words];
+    const [command = '', ...args] = [...wrapper, process.execPath, '--import', 'tsx', program, ...words];
     this.child = spawn(command, args, {
       env: { ...process.env, ...env },
       stdio: ['ignore', 'pipe', 'pipe', ...stdio],

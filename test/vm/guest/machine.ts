@@ -23,15 +23,23 @@ export interface MachineOptions {
   readonly chainMs?: number;
 }
 
-export async function startMachine({
+export function startMachine({
   cgroup,
   vcpus,
   spawners = 0,
   chainMs = 30,
 }: MachineOptions): Promise<Machine> {
+  return startProgram(cgroup, 'threads', [vcpus, spawners, chainMs * 1000]);
+}
+
+/** Threads that don't sleep any more once they are realtime (programs/spin.c). */
+export function startSpinner(cgroup: string, threads: number): Promise<Machine> {
+  return startProgram(cgroup, 'spin', [threads]);
+}
+
+async function startProgram(cgroup: string, name: string, words: readonly number[]): Promise<Machine> {
   const born = `echo 0 > /sys/fs/cgroup${cgroup}/cgroup.procs && exec setpriv --reuid=${UID} --regid=${UID} --clear-groups "$@"`;
-  const program = join(BUILD, 'bin/threads');
-  const child = spawn('sh', ['-c', born, 'sh', program, `${vcpus}`, `${spawners}`, `${chainMs * 1000}`], {
+  const child = spawn('sh', ['-c', born, 'sh', join(BUILD, 'bin', name), ...words.map(String)], {
     stdio: ['ignore', 'pipe', 'inherit'],
   });
   after(() => void child.kill('SIGKILL'));

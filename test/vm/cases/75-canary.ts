@@ -1,0 +1,140 @@
+/** Realtime threads that starve the machine: the watchdog takes realtime from them, and refuses more for a while. */
+import assert from 'node:assert/strict';
+import { readdirSync, readFileSync, writeFileSync } from 'node:fs';
+import { setTimeout as sleep } from 'node:timers/promises';
+import { readScheduling } from '../../../host-api/kernel/sched.ts';
+import { after, check, show } from '../guest/check.ts';
+import { Client } from '../guest/client.ts';
+import { Deputyd } from '../guest/deputyd.ts';
+import { startSpinner } from '../guest/machine.ts';
+
+const REFUSE_MS = 12_000;
+
+const CONFIG = `
+[[scope]]
+name = "test"
+pattern = "/deputy-test/{name}"
+
+[canary]
+starved_ms = 5000
+refuse_ms = ${REFUSE_MS}
+
+[quota]
+actions = 1000
+`;
+
+const CEILINGS = `
+scheduler = { policies = ["other", "batch", "fifo", "rr"], max_priority = 40, min_nice = 0, cpus = "any" }
+`;
+
+/** Without the share that the kernel keeps for normal threads, a realtime thread that spins leaves nothing. */
+function withoutThrottling(): void {
+  const file = '/proc/sys/kernel/sched_rt_runtime_us';
+  const before = readFileSync(file, 'latin1');
+  writeFileSync(file, '-1');
+  after(() => writeFileSync(file, before));
+}
+
+async function startDaemon(config = CONFIG): Promise<Deputyd> {
+  const deputyd = await Deputyd.start({ config, ceilings: CEILINGS });
+  after(async () => void (await deputyd.end('SIGTERM')));
+  return deputyd;
+}
+
+interface StarvedRecord {
+  readonly time: string;
+  readonly silentMs: number;
+  readonly threads: readonly { tid: number; outcome: string }[];
+  readonly restored: { restored: number; failed: unknown[] };
+}
+
+check(
+  'threads that starve every CPU are demoted within 10 s, and realtime is refused for a while',
+  async () => {
+    const deputyd = await startDaemon();
+    const client = await Client.start({ deputyd });
+    withoutThrottling();
+    const { pid, vcpus } = await startSpinner(client.cgroup, 4);
+    const startMs = Date.now();
+    // From here on nothing normal runs, this program included, until the watchdog has acted.
+    const target = { pid, onlyThreads: [...vcpus] };
+    await client
+      .does('ask', 'io.deputy.Broker.SetScheduler', { version: 1, target, policy: 'fifo', priority: 20 })
+      .catch(() => undefined);
+    let starved: StarvedRecord | undefined;
+    while (starved === undefined && Date.now() - startMs < 25_000) {
+      await sleep(50);
+      starved = deputyd.audit().find(({ kind }) => kind === 'starved') as StarvedRecord | undefined;
+    }
+    assert.ok(starved !== undefined, 'no thread was demoted');
+    const tookMs = Date.parse(starved.time) - startMs;
+    assert.ok(tookMs < 10_000, `demoted after ${tookMs} ms`);
+    assert.ok(starved.silentMs >= 5000, `the canary was silent for ${starved.silentMs} ms only`);
+    const demoted = starved.threads.filter(({ outcome }) => outcome === 'demoted').map(({ tid }) => tid);
+    assert.ok(demoted.length >= 2, 'two CPUs were starved, so two threads at least');
+    for (const tid of vcpus) assert.equal(readScheduling(tid).policy, 'other');
+
+    const refused = await client.refused('SetScheduler', { policy: 'fifo', priority: 1 });
+    assert.equal(refused.code, 'QuotaExceeded');
+    assert.match(
+      refused.message,
+      /have starved this machine and were demoted; realtime is refused for \d+ ms/,
+    );
+    await client.ask('SetScheduler', { nice: 5 });
+    process.kill(pid, 'SIGKILL');
+    await sleep(REFUSE_MS);
+    await client.ask('SetScheduler', { policy: 'fifo', priority: 1 });
+    assert.equal(readScheduling(client.pid).policy, 'fifo');
+    show({
+      title: 'starvation canary',
+      columns: ['threads', 'demoted after ms', 'canary silent for ms', 'refused for ms'],
+      rows: [[`${demoted.length} of ${vcpus.length}`, `${tookMs}`, `${starved.silentMs}`, `${REFUSE_MS}`]],
+    });
+  },
+  90_000,
+);
+
+check(
+  'a realtime thread that leaves CPUs to others is left alone',
+  async () => {
+    const deputyd = await startDaemon();
+    const client = await Client.start({ deputyd });
+    withoutThrottling();
+    const { pid, vcpus } = await startSpinner(client.cgroup, 1);
+    const [vcpu = 0] = vcpus;
+    await client.ask('SetScheduler', { target: { pid }, policy: 'fifo', priority: 20, cpus: [1] });
+    await sleep(8000);
+    assert.equal(readScheduling(vcpu).policy, 'fifo');
+    assert.equal(
+      deputyd.audit().some(({ kind }) => kind === 'starved'),
+      false,
+    );
+  },
+  60_000,
+);
+
+check('the watchdog runs above every grant, and only where realtime can be granted', async () => {
+  const policies = (pid: number): string[] =>
+    readdirSync(`/proc/${pid}/task`)
+      .map((tid) => readScheduling(Number(tid)))
+      .filter(({ policy }) => policy === 'fifo')
+      .map(({ priority }) => `fifo ${priority}`);
+  assert.deepEqual(policies((await startDaemon()).pid), ['fifo 99']);
+  const without = await startDaemon(CONFIG.replace('[canary]', '[canary]\nenabled = false'));
+  assert.deepEqual(policies(without.pid), []);
+});
+
+check('with max_rttime_us, realtime is for processes that have a limit on it', async () => {
+  const deputyd = await startDaemon(CONFIG.replace('[quota]', '[quota]\nmax_rttime_us = 200000'));
+  const client = await Client.start({ deputyd });
+  const { code, message } = await client.refused('SetScheduler', { policy: 'rr', priority: 1 });
+  assert.equal(code, 'QuotaExceeded');
+  assert.match(
+    message,
+    /hard RLIMIT_RTTIME of pid \d+ is unlimited, and realtime is for processes of at most 200000 µs/,
+  );
+  await client.ask('SetScheduler', { policy: 'batch' });
+  const bounded = await Client.start({ deputyd, wrapper: ['prlimit', '--rttime=200000:200000'] });
+  await bounded.ask('SetScheduler', { policy: 'rr', priority: 1 });
+  assert.equal(readScheduling(bounded.pid).policy, 'rr');
+});
