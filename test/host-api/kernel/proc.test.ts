@@ -2,7 +2,7 @@ import { closeSync, mkdtempSync, openSync, rmSync, writeFileSync } from 'node:fs
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
-import { afterAll, afterEach, describe, expect, it } from 'vitest';
+import { afterAll, afterEach, describe, expect, it, vi } from 'vitest';
 import {
   isKernelThread,
   isOwnProc,
@@ -54,7 +54,8 @@ describe('/proc/PID/stat and status', () => {
     async (name) => {
       const [puppet, pid] = await start();
       await puppet.does('rename', Buffer.from(name).toString('latin1'));
-      expect(readStat(pid)).toMatchObject({ state: 'S', parentPid: process.pid });
+      // It has answered, and may not be asleep yet.
+      await vi.waitFor(() => expect(readStat(pid)).toMatchObject({ state: 'S', parentPid: process.pid }));
       expect(readStat(pid)?.commUntrusted).toBe(name.slice(0, 15));
       expect(readCommUntrusted(pid, pid)).toBe(name.slice(0, 15));
       expect(readStatus(pid)).toEqual({

@@ -4,6 +4,12 @@ export PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin HOME=/r
 mount -t proc proc /proc
 mount -t sysfs sys /sys
 mount -t cgroup2 cgroup /sys/fs/cgroup
+# Where unprivileged processes can reach them, wherever the checkout and its Node lie: below /tmp too, which is
+# covered next.
+mkdir -p /deputy/project
+mount --bind "$DEPUTY_VM_PROJECT" /deputy/project
+touch /deputy/node
+mount --bind "$DEPUTY_VM_NODE" /deputy/node
 for folder in /tmp /run /dev/shm /var/lib /var/log; do
   mkdir -p $folder
   mount -t tmpfs tmpfs $folder
@@ -16,11 +22,6 @@ echo '+cpuset +cpu +memory +io +pids' > /sys/fs/cgroup/cgroup.subtree_control
 mkdir /sys/fs/cgroup/harness
 echo $$ > /sys/fs/cgroup/harness/cgroup.procs
 hostname deputy-vm
-# Where unprivileged processes can reach them, wherever the checkout and its Node lie.
-mkdir -p /deputy/project
-mount --bind "$DEPUTY_VM_PROJECT" /deputy/project
-touch /deputy/node
-mount --bind "$DEPUTY_VM_NODE" /deputy/node
 cases=/deputy/project/$DEPUTY_VM_BUILD/test/vm/guest/main.js
 
 cd /deputy/project || exit
