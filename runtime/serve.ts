@@ -3,6 +3,7 @@ import { pino } from 'pino';
 import { checkDeployDirectory } from './config/check.ts';
 import { formatProblem } from './config/problem.ts';
 import { Daemon, type Overrides } from './daemon.ts';
+import { ServiceManager } from './service-manager.ts';
 import { VERSION } from './version.ts';
 
 const EXIT_CONFIG = 2;
@@ -36,9 +37,11 @@ export async function serve(options: ServeOptions): Promise<void> {
     stateDirectory: options.stateDir,
     auditFile: options.auditFile,
   };
+  const manager = new ServiceManager(process.env, process.pid, logger);
   const daemon = await Daemon.start(checked, overrides, logger);
   const stop = (signal: NodeJS.Signals): void => {
     logger.info({ signal }, 'stopping');
+    manager.stopping();
     daemon.stop().catch((error: unknown) => {
       logger.error({ err: error }, 'stopping failed');
       process.exit(1);
@@ -50,4 +53,5 @@ export async function serve(options: ServeOptions): Promise<void> {
     { version: VERSION, addresses: daemon.addresses, plugins: [...checked.plugins.keys()] },
     'listening',
   );
+  manager.ready(`listening, plugins: ${[...checked.plugins.keys()].join(', ') || 'none'}`);
 }
