@@ -10,8 +10,8 @@ import { loadProject, openProject, readManifest } from '../../runtime/cli/plugin
 import { loadPlugin } from '../../runtime/sandbox/plugin.ts';
 import type { DecisionInput, Plugin } from '../../runtime/sandbox/seam.ts';
 import { FACTS } from '../runtime/sandbox/inputs.ts';
+import { wrapAsComponent } from '../support/wrap-component.ts';
 import { buildExample } from './languages.ts';
-import { wrapAsComponent } from './wrap-component.ts';
 
 const USER = 1000;
 const MAX_MEMLOCK = 1n << 30n;
