@@ -110,6 +110,11 @@ export interface MonitorReply {
   readonly dropped: number;
 }
 
+/** Counters in Prometheus's text format, version 0.0.4. */
+export interface MetricsReply {
+  readonly text: string;
+}
+
 /**
  * Takes back everything that is granted, and grants nothing until the daemon is started again. What can't be restored
  * stays in the ledger, with its reason in failed.

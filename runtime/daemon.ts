@@ -27,6 +27,7 @@ import {
   listenInherited,
   listenOn,
 } from './listen.ts';
+import { Metrics } from './metrics.ts';
 import { Quota } from './quota.ts';
 import { Reception } from './reception.ts';
 import { StartError } from './start-error.ts';
@@ -79,9 +80,10 @@ export class Daemon {
       logger,
       (caller) => this.#endLease(caller),
     );
+    const metrics = new Metrics(stations.audit, stations.grants, () => admission.connections);
     const admin = new VarlinkService<Caller>(info, [
       adminInterface(
-        { ...stations, plugins: checked.plugins, connections: () => admission.connections },
+        { ...stations, plugins: checked.plugins, metrics, connections: () => admission.connections },
         logger,
       ),
     ]);

@@ -57,6 +57,9 @@ method Ledger(version: int) -> (grants: []Grant)
 # dropped counts the records that a slow reader missed since the last reply.
 method Monitor(version: int) -> (record: ?object, dropped: int)
 
+# Counters in Prometheus's text format, version 0.0.4.
+method Metrics(version: int) -> (text: string)
+
 # Takes back everything that is granted, and grants nothing until the daemon is started again. What can't be restored
 # stays in the ledger, with its reason in failed.
 method Drain(version: int) -> (restored: int, gone: int, changedByAnother: int, failed: []string)

@@ -7,6 +7,7 @@ import type { Caller } from '../caller.ts';
 import type { ChainLink, Chains } from '../chain.ts';
 import type { Grants } from '../grants.ts';
 import type { Layer } from '../ledger/layers.ts';
+import type { Metrics } from '../metrics.ts';
 import type { Plugin } from '../sandbox/seam.ts';
 import {
   invalidParameter,
@@ -27,6 +28,7 @@ export interface AdminStations {
   readonly plugins: ReadonlyMap<string, Plugin>;
   readonly grants: Grants;
   readonly audit: AuditTrail;
+  readonly metrics: Metrics;
   connections(): number;
 }
 
@@ -47,6 +49,7 @@ export function adminInterface(stations: AdminStations, logger: Logger): Varlink
     methods: {
       Status: forRoot(() => status(stations)),
       Ledger: forRoot(() => ({ grants: grants.layers().map(writeGrant) })),
+      Metrics: forRoot(async () => ({ text: await stations.metrics.text() })),
       Monitor: forRoot((_parameters, _caller, left) => monitor(audit, left)),
       Drain: forRoot((_parameters, { peer }) => drain(stations, peer.process.pid)),
     },

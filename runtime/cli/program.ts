@@ -11,6 +11,7 @@ import { EXIT_CODES_HELP } from './exit-code.ts';
 import { explainCommand } from './explain.ts';
 import { introspectCommand } from './introspect.ts';
 import { ledgerCommand } from './ledger.ts';
+import { metricsCommand } from './metrics.ts';
 import { monitorCommand } from './monitor.ts';
 import { pingCommand } from './ping.ts';
 import { pluginCommand } from './plugin/index.ts';
@@ -37,6 +38,7 @@ export function createProgram(terminal: Terminal): Command {
       statusCommand(terminal),
       ledgerCommand(terminal),
       monitorCommand(terminal),
+      metricsCommand(terminal),
       auditCommand(terminal),
       replayCommand(terminal),
       drainCommand(terminal),

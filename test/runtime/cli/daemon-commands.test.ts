@@ -182,6 +182,24 @@ describe.skipIf(whyNot !== undefined)(titled('deputyctl against a daemon', whyNo
     expect(lower.out).toContain('1 newly denied');
   });
 
+  it('metrics count what was recorded', async () => {
+    const { out, code } = await ctl('metrics');
+    expect(code).toBe(0);
+    for (const line of [
+      '# TYPE deputy_requests_total counter',
+      'deputy_requests_total{operation="set-memlock",verdict="allow"} 1',
+      'deputy_requests_total{operation="set-memlock",verdict="Denied"} 1',
+      'deputy_requests_total{operation="set-scheduler",verdict="allow"} 1',
+      'deputy_decisions_total{plugin="as-asked",mode="enforce",verdict="allow"} 3',
+      'deputy_decisions_total{plugin="as-asked",mode="enforce",verdict="deny"} 1',
+      'deputy_request_seconds_count{operation="move-cgroup"} 1',
+      'deputy_grants 0',
+      'deputy_audit_failing 0',
+    ]) {
+      expect(out.split('\n')).toContain(line);
+    }
+  });
+
   it('audit show and verify read what the daemon has written', async () => {
     const shown = await ctl('audit', 'show', '--config', daemon.deployDirectory, '--verdict', 'Denied');
     expect(shown.out).toMatch(/ Denied set-memlock uid \d+ pid \d+ for pid \d+ in .*: memlock 1 GiB exceeds/);
