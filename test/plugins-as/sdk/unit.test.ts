@@ -13,7 +13,7 @@ it('functions of a policy can be tested one by one, with @assemblyscript/loader'
   let wasm: Uint8Array | undefined;
   const { error } = await asc.main(
     [
-      join(import.meta.dirname, 'unit.ts'),
+      join(import.meta.dirname, 'assembly/unit.ts'),
       '--baseDir',
       '/',
       '--exportRuntime',
