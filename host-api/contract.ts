@@ -125,6 +125,15 @@ export type Effect =
   | { readonly tag: 'move-cgroup'; readonly group: string; readonly threads: ThreadSelection }
   | { readonly tag: 'set-scheduler'; readonly threads: ThreadSelection; readonly change: Scheduling };
 
+/** Policies that run ahead of every normal thread (sched(7)). */
+export function isRealtime(policy: SchedulingPolicy | undefined): boolean {
+  return policy === 'fifo' || policy === 'rr';
+}
+
+export function makesRealtime(effect: Effect): boolean {
+  return effect.tag === 'set-scheduler' && isRealtime(effect.change.policy);
+}
+
 /** What a manifest lets its plugin stage, whatever the plugin decides. An absent effect is not permitted. */
 export interface Ceilings {
   /** Where the ceilings were written, for messages: "libvirt.toml:12". */

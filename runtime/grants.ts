@@ -1,7 +1,7 @@
 /** What is granted at the moment, over the ledger: holdings, release, leases, drain, and the recovery at start. */
 
-import type { Change, ChangeOf } from '../host-api/change.ts';
-import type { Facts } from '../host-api/contract.ts';
+import type { Change } from '../host-api/change.ts';
+import { type Facts, isRealtime } from '../host-api/contract.ts';
 import type { EffectContext } from '../host-api/effect.ts';
 import { DeputyError } from '../host-api/errors.ts';
 import { readStat } from '../host-api/kernel/proc.ts';
@@ -131,7 +131,7 @@ export class Grants {
     return this.#takeBack(
       ({ change }) =>
         change.tag === 'scheduler' &&
-        isRealtime(change) &&
+        isRealtime(change.after.policy) &&
         demoted.has(`${change.tid} ${change.startTimeTicks}`),
     );
   }
@@ -193,10 +193,6 @@ function isAbout(change: Change, { process, addressed }: Target): boolean {
     case 'except':
       return !addressed.tids.includes(tid);
   }
-}
-
-function isRealtime({ after }: ChangeOf<'scheduler'>): boolean {
-  return after.policy === 'fifo' || after.policy === 'rr';
 }
 
 function unavailableOn<T>(run: () => T): T {

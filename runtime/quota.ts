@@ -2,7 +2,7 @@
  * Ceilings of a scope over all plugins, as rtkit has them for users: how often, and how much at once. In the config,
  * and enforced whatever the plugins say: a policy that allows everything still can't fill a host with realtime threads.
  */
-import type { Effect, Facts } from '../host-api/contract.ts';
+import { type Effect, type Facts, makesRealtime } from '../host-api/contract.ts';
 import { DeputyError } from '../host-api/errors.ts';
 import { readRttimeUs } from '../host-api/kernel/prlimit.ts';
 import { formatBytes } from '../host-api/limit.ts';
@@ -68,7 +68,7 @@ export class Quota {
     }
     const realtime = new Set<number>();
     for (const effect of effects) {
-      if (effect.tag !== 'set-scheduler' || !isRealtime(effect)) continue;
+      if (effect.tag !== 'set-scheduler' || !makesRealtime(effect)) continue;
       const tids =
         effect.threads.tag === 'only' ? effect.threads.val : facts.target.threads.map(({ tid }) => tid);
       for (const tid of tids) realtime.add(tid);
@@ -90,7 +90,7 @@ export class Quota {
    */
   checkRttime(effects: readonly Effect[], process: Process): void {
     const { max_rttime_us: allowed } = this.#limits;
-    if (allowed === undefined || !effects.some(isRealtime)) return;
+    if (allowed === undefined || !effects.some(makesRealtime)) return;
     const rttimeUs = readRttimeUs(process);
     if (rttimeUs !== undefined && rttimeUs <= BigInt(allowed)) return;
     throw new DeputyError(
@@ -99,8 +99,4 @@ export class Quota {
       { quota: 'max_rttime_us', requested: rttimeUs, allowed },
     );
   }
-}
-
-function isRealtime(effect: Effect): boolean {
-  return effect.tag === 'set-scheduler' && (effect.change.policy === 'fifo' || effect.change.policy === 'rr');
 }

@@ -1,8 +1,8 @@
 /** The daemon's side: what the watchdog is to know, and what is refused after it had to act. */
 import { Worker } from 'node:worker_threads';
 import type { Logger } from 'pino';
-import { type Change, type ChangeOf, keyOf } from '../../host-api/change.ts';
-import type { Effect } from '../../host-api/contract.ts';
+import { type Change, keyOf } from '../../host-api/change.ts';
+import { type Effect, isRealtime, makesRealtime } from '../../host-api/contract.ts';
 import { DeputyError } from '../../host-api/errors.ts';
 import { MAX_ROWS, type Row, Shared } from './shared.ts';
 import type { WorkerData, WorkerMessage } from './worker.ts';
@@ -33,7 +33,7 @@ export function refusingGuard(reason: string): RealtimeGuard {
   return {
     ...UNGUARDED,
     check(effects) {
-      if (effects.some(isRealtime))
+      if (effects.some(makesRealtime))
         throw refusal(`there is no watchdog over realtime threads (${reason})`, undefined);
     },
   };
@@ -71,7 +71,7 @@ export class Canary implements RealtimeGuard {
   }
 
   check(effects: readonly Effect[]): void {
-    if (!effects.some(isRealtime)) return;
+    if (!effects.some(makesRealtime)) return;
     if (this.#dead !== undefined) {
       throw refusal(`the watchdog over realtime threads has died (${this.#dead})`, undefined);
     }
@@ -150,19 +150,11 @@ export class Canary implements RealtimeGuard {
 
 /** Of several grants to a thread the first counts: what it was before any of them. */
 function add(rows: Map<string, Row>, change: Change): void {
-  if (change.tag !== 'scheduler' || !isRealtimePolicy(change)) return;
+  if (change.tag !== 'scheduler' || !isRealtime(change.after.policy)) return;
   const key = keyOf(change);
   if (!rows.has(key)) rows.set(key, change);
 }
 
 function refusal(message: string, retryAfterMs: number | undefined): DeputyError {
   return new DeputyError('QuotaExceeded', message, { quota: 'starvation', retryAfterMs });
-}
-
-function isRealtime(effect: Effect): boolean {
-  return effect.tag === 'set-scheduler' && (effect.change.policy === 'fifo' || effect.change.policy === 'rr');
-}
-
-function isRealtimePolicy({ after }: ChangeOf<'scheduler'>): boolean {
-  return after.policy === 'fifo' || after.policy === 'rr';
 }

@@ -1,4 +1,5 @@
 /** Takes realtime from a thread, without the ledger and without the daemon: both may be starving. */
+import { isRealtime } from '../../host-api/contract.ts';
 import { isGone } from '../../host-api/kernel/errno.ts';
 import { readStat } from '../../host-api/kernel/proc.ts';
 import { readScheduling, writeScheduling } from '../../host-api/kernel/sched.ts';
@@ -10,8 +11,7 @@ export function demote({ pid, tid, startTimeTicks, before }: Row): Demoted {
   try {
     // The tid may have been given to another thread since: that one is not ours to touch.
     if (readStat(tid, pid)?.startTimeTicks !== startTimeTicks) return 'gone';
-    const { policy } = readScheduling(tid);
-    if (policy !== 'fifo' && policy !== 'rr') return 'not-realtime';
+    if (!isRealtime(readScheduling(tid).policy)) return 'not-realtime';
     writeScheduling(tid, before);
     return 'demoted';
   } catch (error) {
