@@ -98,10 +98,14 @@ export function isFixed(target: Target, selection: ThreadSelection): boolean {
  */
 export type PassResult = 'changed' | 'unsure' | 'at-rest';
 
-/** More passes than any thread pool needs to come to rest; a fork bomb never does. */
-const MAX_PASSES = 64;
-/** A process whose threads live for less than a pass takes is never seen at rest. So often in a row is enough. */
-const ENOUGH_UNSURE = 8;
+/** More passes than any thread pool needs to come to rest, on a machine that is busy too; a fork bomb never does. */
+const MAX_PASSES = 256;
+/**
+ * A process whose threads live for less than a pass takes is never seen at rest, and threads of others that come and go
+ * in the same cgroup can't be told from its own once they have ended. So often in a row is enough: threads that start
+ * each other are seen alive in one pass of a few, on a machine that is busy too.
+ */
+const ENOUGH_UNSURE = 24;
 
 /**
  * Runs `pass` until the threads are at rest, so that those born while others were handled are handled too. One empty

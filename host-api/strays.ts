@@ -31,9 +31,10 @@ export class Strays {
   /** The strays that live, and what the search met (`PassResult`): `changed` where there was one, be it gone by now. */
   find(): { threads: AddressedThread[]; result: PassResult } {
     const { pid } = this.#target.process;
+    const before = listThreads(pid);
     const outside = this.#threadsOutside(this.#domain);
-    // Listed after it, at once: who is in both lists was a stray, even if it has ended before its turn comes.
-    const own = new Set(listThreads(pid));
+    // Right before it and right after it: who is in one of these, too, was a stray, though it may have ended by now.
+    const own = new Set([...before, ...listThreads(pid)]);
     const threads: AddressedThread[] = [];
     let result: PassResult = 'at-rest';
     for (const tid of outside) {

@@ -56,14 +56,25 @@ check('are all but the vCPUs in one call, while threads are born and die', async
   assert.ok(born.length > 0, 'no thread was born, so nothing was shown');
 });
 
-check('are all but the vCPUs, by turns with other groups, forty times', async () => {
+/** Threads may outrun the daemon where the machine is busy: it says so, and the client asks again. */
+async function ofThree<T>(run: () => Promise<T>): Promise<T> {
+  for (let n = 1; ; n++) {
+    try {
+      return await run();
+    } catch (error) {
+      if (n === 3 || !/born faster than handled: try again/.test(String(error))) throw error;
+    }
+  }
+}
+
+check('are all but the vCPUs, by turns with other groups, thirty times', async () => {
   makeCgroup('/deputy-test');
   cgroups.write('/deputy-test', 'cgroup.subtree_control', '+cpuset');
   const client = await Client.start();
   const { pid, vcpus } = await startMachine({ cgroup: client.cgroup, vcpus: 2, spawners: 2 });
-  for (let n = 0; n < 40; n++) {
+  for (let n = 0; n < 30; n++) {
     const group = n % 2 === 0 ? 'threads' : 'pinned';
-    await client.ask('MoveCgroup', { target: { pid, exceptThreads: vcpus }, group });
+    await ofThree(() => client.ask('MoveCgroup', { target: { pid, exceptThreads: vcpus }, group }));
     const path = `${client.cgroup}/${group === 'threads' ? 'threads' : 'deputy/pinned'}`;
     assert.deepEqual([...threadsByCgroup(pid).keys()].sort(), [client.cgroup, path].sort());
   }
