@@ -79,6 +79,7 @@ function setCpusetFile(
   if (fs.read(path, file) !== list) {
     step(`set ${file} of ${path} to ${list}`, () => fs.write(path, file, list), {
       EINVAL: 'not all of them exist on this host',
+      ERANGE: 'not all of them exist on this host',
       EACCES: "they are not among the parent's",
     });
   }
