@@ -12,6 +12,7 @@ import { assemble, assembleFile } from '../../test/runtime/sandbox/wat.ts';
 
 type Kernel = (n: number) => number;
 
+const CALLS = 5000;
 const ROUNDS = 15;
 const LIMITS = { ...DEFAULT_LIMITS, fuel: 1n << 60n };
 const KERNELS: readonly (readonly [name: string, n: number])[] = [
@@ -63,8 +64,6 @@ function compare(name: string, n: number): number {
   console.log(name.padEnd(12) + cells.join(' '));
   return m / p;
 }
-
-const CALLS = 5000;
 
 async function decisions(): Promise<void> {
   const policy = await loadPlugin(
@@ -189,10 +188,6 @@ function time(run: () => void): number {
   const start = process.hrtime.bigint();
   run();
   return Number(process.hrtime.bigint() - start) / 1e6;
-}
-
-function repeat(run: () => void, times: number): void {
-  for (let n = 0; n < times; n++) run();
 }
 
 function median(figures: number[]): number {
