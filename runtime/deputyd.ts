@@ -3,6 +3,7 @@ import { Command } from 'commander';
 import { readDeputyToml } from './config/deploy.ts';
 import { countInherited, ListenError } from './listen.ts';
 import { capabilitiesToKeep, layDownPrivileges } from './privilege.ts';
+import { restrictReach } from './reach.ts';
 import type { ServeOptions } from './serve.ts';
 import { StartError } from './start-error.ts';
 import { VERSION } from './version.ts';
@@ -31,8 +32,16 @@ Logs are JSON lines on standard output. Check a deploy directory without startin
     .parse();
   const options = program.opts<ServeOptions>();
   // Before anything of the plugins is read. A broken deputy.toml keeps nothing beyond the least, and is reported later.
-  const keep = capabilitiesToKeep(readDeputyToml(options.config)?.privilege.delegated_cgroups ?? false);
-  layDownPrivileges(keep, import.meta.filename, countInherited());
+  const config = readDeputyToml(options.config);
+  const keep = capabilitiesToKeep(config?.privilege.delegated_cgroups ?? false);
+  const { socket, adminSocket, stateDir, auditFile } = options;
+  layDownPrivileges(keep, import.meta.filename, countInherited(), () =>
+    restrictReach({
+      configDirectory: options.config,
+      config,
+      overrides: [socket, adminSocket, stateDir, auditFile],
+    }),
+  );
   const { serve } = await import('./serve.ts');
   await serve(options);
 }

@@ -26,9 +26,15 @@ export function capabilitiesToKeep(delegatedCgroups: boolean): CapabilitySet {
 
 /**
  * Returns in a process without a capability beyond `keep` and with no_new_privs. `program` is the script that runs;
- * `inherited` how many descriptors from 3 on the service manager handed over. Throws StartError.
+ * `inherited` how many descriptors from 3 on the service manager handed over; `restrict` gives up files once
+ * no_new_privs is set, or says why it can't. Throws StartError.
  */
-export function layDownPrivileges(keep: CapabilitySet, program: string, inherited: number): void {
+export function layDownPrivileges(
+  keep: CapabilitySet,
+  program: string,
+  inherited: number,
+  restrict: () => string | undefined,
+): void {
   const { [STAGE_VARIABLE]: stage, ...env } = process.env;
   delete process.env[STAGE_VARIABLE];
   const { permitted, noNewPrivs } = readPrivileges();
@@ -47,6 +53,8 @@ export function layDownPrivileges(keep: CapabilitySet, program: string, inherite
     ] as const) {
       assertAccess(file, mode);
     }
+    const unrestricted = restrict();
+    if (unrestricted !== undefined) process.stderr.write(`deputyd: files stay in reach: ${unrestricted}\n`);
     executeAgain({ ...env, [STAGE_VARIABLE]: '1' }, inherited);
   } catch (error) {
     if (error instanceof StartError) throw error;

@@ -9,6 +9,7 @@ import {
   readdirSync,
   readFileSync,
   rmSync,
+  symlinkSync,
   writeFileSync,
 } from 'node:fs';
 import { createServer } from 'node:net';
@@ -16,6 +17,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { Connection } from '../../client/connection.ts';
+import { landlockVersion } from '../../host-api/kernel/landlock.ts';
 import { capabilitySet, readPrivileges } from '../../host-api/kernel/privilege.ts';
 import { type TestDeploy, writeDeploy } from '../support/daemon.ts';
 import { DaemonProcess } from '../support/deputyd.ts';
@@ -170,6 +172,23 @@ set_memlock = ["absent"]
     }
     expect(readFileSync(`/proc/${daemon.pid}/environ`, 'latin1')).not.toContain('LISTEN_FDS');
   });
+
+  const noLandlock = landlockVersion() > 0 ? undefined : 'the kernel has no Landlock';
+  it.skipIf(noLandlock !== undefined)(
+    titled(
+      'reaches no file of root that is not its own, by a link in its deploy directory either',
+      noLandlock,
+    ),
+    async () => {
+      symlinkSync('/etc/hostname', join(deploy.deployDirectory, 'plugins/evil.wasm'));
+      symlinkSync('/etc/shadow', join(deploy.deployDirectory, 'plugins/evil.toml'));
+      expect(readFileSync('/etc/hostname').length).toBeGreaterThan(0);
+      const { code, err } = await deputyd().ended;
+      expect(code).toBe(2);
+      expect(err).toContain("plugins/evil.wasm: can't be opened: EACCES");
+      expect(err).toContain("plugins/evil.toml: can't be opened: EACCES");
+    },
+  );
 
   it('keeps CAP_DAC_OVERRIDE where deputy.toml wants delegated cgroups', async () => {
     appendFileSync(join(deploy.deployDirectory, 'deputy.toml'), 'privilege = { delegated_cgroups = true }\n');

@@ -3,10 +3,10 @@ import { statSync, writeFileSync } from 'node:fs';
 import { basename, join } from 'node:path';
 import { pathToFileURL } from 'node:url';
 import { Command } from 'commander';
+import { packageFile } from '../../package-root.ts';
 import { EXIT, Failure } from '../exit-code.ts';
 import type { Terminal } from '../terminal.ts';
 import { findTool, LANGUAGE, type LanguageName, languageOf } from './languages.ts';
-import { packageFile } from './package-root.ts';
 import { pin } from './pin.ts';
 import { openProject, type Project } from './project.ts';
 

@@ -5,8 +5,8 @@
 import { spawnSync } from 'node:child_process';
 import { existsSync } from 'node:fs';
 import { join } from 'node:path';
+import { packageFile } from '../../package-root.ts';
 import { EXIT, Failure } from '../exit-code.ts';
-import { packageFile } from './package-root.ts';
 
 export const LANGUAGES = ['as', 'c', 'cpp', 'rust', 'zig', 'wat', 'js'] as const;
 export type LanguageName = (typeof LANGUAGES)[number];

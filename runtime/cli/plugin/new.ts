@@ -1,10 +1,10 @@
 import { copyFileSync, existsSync, mkdirSync, readdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { basename, join, resolve } from 'node:path';
 import { Command, Option } from 'commander';
+import { packageFile } from '../../package-root.ts';
 import { EXIT, Failure } from '../exit-code.ts';
 import type { Terminal } from '../terminal.ts';
 import { LANGUAGE, LANGUAGES, type LanguageName, templateFiles } from './languages.ts';
-import { packageFile } from './package-root.ts';
 import { CASES } from './project.ts';
 
 const NAME = /^[a-z0-9][a-z0-9_-]{0,63}$/;

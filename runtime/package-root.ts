@@ -6,7 +6,7 @@ export function packageFile(...path: readonly string[]): string {
   return join(packageRoot(), ...path);
 }
 
-function packageRoot(): string {
+export function packageRoot(): string {
   for (let folder = import.meta.dirname; folder !== '/'; folder = dirname(folder)) {
     const file = join(folder, 'package.json');
     if (existsSync(file) && JSON.parse(readFileSync(file, 'utf8')).name === 'deputy') return folder;
