@@ -1,6 +1,5 @@
 /** Checks the chain of an audit log, oldest rotated file first. */
 import { createReadStream, existsSync } from 'node:fs';
-import { createInterface } from 'node:readline';
 import { parse } from 'lossless-json';
 import { type AuditHead, GENESIS, sha256 } from './log.ts';
 
@@ -29,15 +28,26 @@ export function auditFiles(file: string): string[] {
   return existsSync(file) ? [...files, file] : files;
 }
 
+/**
+ * Lines end with a newline, and with nothing else: `node:readline` splits at U+2028 too, which a client could put into a
+ * record to make the log look damaged.
+ */
 export async function* auditLines(
   files: readonly string[],
 ): AsyncGenerator<{ file: string; line: number; text: string }> {
   for (const file of files) {
     let line = 0;
-    const input = createReadStream(file, { encoding: 'utf8' });
-    for await (const text of createInterface({ input, crlfDelay: Number.POSITIVE_INFINITY })) {
-      yield { file, line: ++line, text };
+    let rest: Buffer = Buffer.alloc(0);
+    for await (const chunk of createReadStream(file)) {
+      const data: Buffer = rest.length === 0 ? chunk : Buffer.concat([rest, chunk]);
+      let start = 0;
+      for (let end = data.indexOf(0x0a); end !== -1; end = data.indexOf(0x0a, start)) {
+        yield { file, line: ++line, text: data.toString('utf8', start, end) };
+        start = end + 1;
+      }
+      rest = data.subarray(start);
     }
+    if (rest.length > 0) yield { file, line: ++line, text: rest.toString('utf8') };
   }
 }
 

@@ -32,6 +32,13 @@ describe('the audit log', () => {
     expect(lines()[0]).toContain('"bytes":9223372036854775807');
   });
 
+  it('takes no text of a record for the end of a line', async () => {
+    const log = AuditLog.open(options());
+    for (const text of ['\u2028', '\u2029', '\u0085', '\r', 'x'.repeat(200_000)]) log.append({ asked: text });
+    log.close();
+    expect(await verifyAudit(auditFiles(file))).toMatchObject({ records: 5, faults: [] });
+  });
+
   it.each<[string, (lines: string[]) => string[], RegExp]>([
     [
       'a changed record',
