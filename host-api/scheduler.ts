@@ -3,7 +3,7 @@
  * the grant ends with the thread and is not handed on to its children, as rtkit does.
  */
 import type { Change, ChangeOf, SchedulingState } from './change.ts';
-import type { Scheduling, ThreadSelection } from './contract.ts';
+import { isRealtime, type Scheduling, type ThreadSelection } from './contract.ts';
 import { formatCpuList } from './cpu-list.ts';
 import {
   type AddressedThread,
@@ -119,7 +119,7 @@ function plan(
 
 function merge(tid: number, before: SchedulingState, change: Scheduling): SchedulingState {
   const policy = change.policy ?? before.policy;
-  const realtime = policy === 'fifo' || policy === 'rr';
+  const realtime = isRealtime(policy);
   if (change.nice !== undefined && realtime) {
     throw new KernelError(
       'sched_setattr',
@@ -193,6 +193,6 @@ export function sameAffinity(a: readonly number[], b: readonly number[]): boolea
 
 /** "fifo 10", "other nice -5" */
 export function describeScheduling(state: SchedulingState): string {
-  const realtime = state.policy === 'fifo' || state.policy === 'rr';
+  const realtime = isRealtime(state.policy);
   return `${state.policy} ${realtime ? state.priority : `nice ${state.nice}`}`;
 }

@@ -1,19 +1,19 @@
-import type {
-  Ceilings,
-  Effect,
-  Facts,
-  Refusal,
-  RefusalCode,
-  Scheduling,
-  SchedulingPolicy,
-  ThreadSelection,
+import {
+  type Ceilings,
+  type Effect,
+  type Facts,
+  isRealtime,
+  type Refusal,
+  type RefusalCode,
+  type Scheduling,
+  type SchedulingPolicy,
+  type ThreadSelection,
 } from './contract.ts';
 import { bytes, formatBytes, UNLIMITED } from './limit.ts';
 
 /** More effects than any decision needs; a plugin that stages in a loop is stopped here, not by memory. */
 const MAX_EFFECTS = 64;
 
-const REALTIME: ReadonlySet<SchedulingPolicy> = new Set(['fifo', 'rr']);
 const SETTABLE: ReadonlySet<SchedulingPolicy> = new Set(['other', 'batch', 'idle', 'fifo', 'rr']);
 
 /**
@@ -123,7 +123,7 @@ export class Stage {
           `policy ${policy} is not among [${ceiling.policies.join(', ')}] allowed by ${source}`,
         );
       }
-      if (REALTIME.has(policy)) {
+      if (isRealtime(policy)) {
         if (priority === undefined || priority < 1 || priority > 99) {
           return this.#refuse(
             'bad-value',
@@ -141,7 +141,7 @@ export class Stage {
       }
     }
     if (nice !== undefined) {
-      if (policy !== undefined && REALTIME.has(policy)) {
+      if (isRealtime(policy)) {
         return this.#refuse('bad-value', `nice ${nice} has no meaning under ${policy}`);
       }
       if (nice < -20 || nice > 19) return this.#refuse('bad-value', `nice ${nice} is not within -20 to 19`);

@@ -16,9 +16,7 @@ const PLUGINS = [
 
 for (const [source, target] of PLUGINS) {
   const { wasm, diagnostics } = await compile(join(ROOT, source));
-  // asc's own note on its optimiser says nothing to anybody.
-  const notes = diagnostics.replace(/^Last converge was suboptimal\.$/m, '').trim();
-  if (notes !== '') console.error(notes);
+  if (diagnostics !== '') console.error(diagnostics);
   mkdirSync(join(ROOT, dirname(target)), { recursive: true });
   writeFileSync(join(ROOT, `${target}.wasm`), wasm);
   const manifest = join(ROOT, `${target}.toml`);

@@ -1,5 +1,6 @@
 /** The way of a request, from a peer that is known to an effect that is recorded. */
 import type { Change } from '../host-api/change.ts';
+import type { Effect, Facts } from '../host-api/contract.ts';
 import type { CgroupGroup, EffectContext } from '../host-api/effect.ts';
 import { DeputyError } from '../host-api/errors.ts';
 import type { CgroupFs } from '../host-api/kernel/cgroup-fs.ts';
@@ -13,7 +14,7 @@ import { takeFacts } from './facts.ts';
 import type { Grants } from './grants.ts';
 import type { Quota } from './quota.ts';
 import type { Request } from './request.ts';
-import { closeTarget, recheckTarget, resolveTarget } from './resolve-target.ts';
+import { closeTarget, type ResolvedTarget, recheckTarget, resolveTarget } from './resolve-target.ts';
 import type { Scopes } from './scope.ts';
 
 /** All that a request meets on its way. One for the daemon's whole life. */
@@ -49,7 +50,7 @@ export function handleRequest(stations: Stations, caller: Caller, request: Reque
 }
 
 function grant(stations: Stations, caller: Caller, request: Request, attempt: Attempt): Granted {
-  const { scopes, cgroupFs, groups, chains, quota, guard, grants, audit } = stations;
+  const { scopes, cgroupFs, groups, chains, quota, grants, audit } = stations;
   const { operation } = request;
   audit.assertWritable();
   grants.assertOpen();
@@ -63,9 +64,7 @@ function grant(stations: Stations, caller: Caller, request: Request, attempt: At
       askChain(chains[operation.tag], { facts, operation, groups: names(groups) }),
     );
     const { plugin, effects } = allowedBy(decision);
-    guard.check(effects);
-    quota.checkHoldings(effects, facts);
-    quota.checkRttime(effects, target.process);
+    checkBounds(stations, effects, facts, target);
     quota.take(scope.path, performance.now());
     recheckTarget(target, scope);
     const owner = { scope: scope.path, lease: request.lease ? caller.connection : undefined };
@@ -90,7 +89,7 @@ export interface Explanation {
 
 /** The same way, up to the commit and without it. Throws what the request itself would have thrown until there. */
 export function explainRequest(stations: Stations, caller: Caller, request: Request): Explanation {
-  const { scopes, cgroupFs, groups, chains, quota, guard, grants, audit } = stations;
+  const { scopes, cgroupFs, groups, chains, grants, audit } = stations;
   const { operation } = request;
   const attempt = new Attempt(caller, request, 'explain');
   try {
@@ -108,9 +107,7 @@ export function explainRequest(stations: Stations, caller: Caller, request: Requ
       );
       const { verdict } = decision;
       if (verdict.tag === 'deny') return { scope: scope.path, decision, changes: [] };
-      guard.check(verdict.effects);
-      quota.checkHoldings(verdict.effects, facts);
-      quota.checkRttime(verdict.effects, target.process);
+      checkBounds(stations, verdict.effects, facts, target);
       const changes = planEffects(target, verdict.effects, { cgroupFs, groups }, request);
       return { scope: scope.path, decision, changes };
     } finally {
@@ -122,6 +119,18 @@ export function explainRequest(stations: Stations, caller: Caller, request: Requ
   } finally {
     audit.recordRefusal(attempt);
   }
+}
+
+/** What holds whatever a policy allows. Throws QuotaExceeded. */
+function checkBounds(
+  { guard, quota }: Stations,
+  effects: readonly Effect[],
+  facts: Facts,
+  target: ResolvedTarget,
+): void {
+  guard.check(effects);
+  quota.checkHoldings(effects, facts);
+  quota.checkRttime(effects, target.process);
 }
 
 function allowedBy({ verdict }: ChainDecision): { plugin: string; effects: Parameters<typeof commit>[1] } {

@@ -2,18 +2,14 @@
  * One policy in each language: size of the module, time to load it, time of a decision. Ratios beside the fastest of the
  * same run hold elsewhere; absolute figures are this machine's. Languages whose toolchain is missing are left out, by name.
  */
-import { mkdtempSync, rmSync, statSync } from 'node:fs';
-import { tmpdir } from 'node:os';
-import { join } from 'node:path';
+import { statSync } from 'node:fs';
 import { DEFAULT_FACTS } from '../../runtime/cli/plugin/case-values.ts';
 import { LANGUAGE, LANGUAGES } from '../../runtime/cli/plugin/languages.ts';
 import { loadProject, openProject, readManifest } from '../../runtime/cli/plugin/project.ts';
-import { run } from '../../runtime/cli/run.ts';
-import { Terminal } from '../../runtime/cli/terminal.ts';
 import type { DecisionInput } from '../../runtime/sandbox/seam.ts';
+import { buildExample } from '../../test/examples/languages.ts';
 
 const ROUNDS = 30;
-const TOOLS = process.env['DEPUTY_TEST_TOOLS'];
 
 interface Row {
   readonly title: string;
@@ -23,24 +19,13 @@ interface Row {
   readonly fuel: bigint;
 }
 
-const folder = mkdtempSync(join(TOOLS ?? tmpdir(), 'deputy-bench-'));
 const rows: Row[] = [];
 const missing: string[] = [];
 for (const language of LANGUAGES) {
-  const directory = join(folder, `bench-${language}`);
-  let said = '';
-  const terminal = new Terminal(
-    {
-      out: () => {},
-      err: (text) => {
-        said += text;
-      },
-    },
-    TOOLS === undefined ? process.env : { ...process.env, ZIG: join(TOOLS, 'node_modules/.bin/zig') },
-  );
-  await run(['plugin', 'new', directory, '--lang', language], terminal);
-  if ((await run(['plugin', 'build', directory], terminal)) !== 0) {
-    missing.push(`${LANGUAGE[language].title}: ${said.trim().split('\n')[0]}`);
+  using example = await buildExample(language);
+  const { directory, built } = example;
+  if (built.code !== 0) {
+    missing.push(`${LANGUAGE[language].title}: ${built.err.trim().split('\n')[0]}`);
     continue;
   }
   const project = openProject(directory);
@@ -73,7 +58,6 @@ for (const language of LANGUAGES) {
     fuel: decision.fuelUsed,
   });
 }
-rmSync(folder, { recursive: true });
 const fastest = Math.min(...rows.map(({ decideUs }) => decideUs));
 console.log(`Node ${process.version}: an allowed set-memlock, two facts and one effect, reset included`);
 console.log('language                        bytes    load ms   decide µs   ratio      fuel');

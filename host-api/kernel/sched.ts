@@ -1,6 +1,6 @@
 /** Scheduling and affinity of single threads: sched_setattr(2), sched_setaffinity(2). Both take a thread id. */
 import type { SchedulingState } from '../change.ts';
-import type { SchedulingPolicy } from '../contract.ts';
+import { isRealtime, type SchedulingPolicy } from '../contract.ts';
 import { MAX_CPUS } from '../cpu-list.ts';
 import { bind, check, SYSCALL_NUMBERS } from './libc.ts';
 
@@ -53,7 +53,7 @@ export function readScheduling(tid: number): SchedulingState {
  * kernel only for fair policies: for fifo and rr it must be 0 to pass unchanged.
  */
 export function writeScheduling(tid: number, state: SchedulingState): void {
-  const realtime = state.policy === 'fifo' || state.policy === 'rr';
+  const realtime = isRealtime(state.policy);
   attr.fill(0);
   attr.writeUInt32LE(ATTR_BYTES, 0);
   attr.writeUInt32LE(POLICY_NUMBERS[state.policy], 4);

@@ -41,7 +41,11 @@ export async function compile(entryFile, { runtime, debug = false, wat = false }
     writeFile: (name, contents) => void output.set(name, contents),
     transforms: [ContractTransform],
   });
-  const diagnostics = stderr.toString().trim();
+  // asc's own note on its optimiser says nothing to anybody.
+  const diagnostics = stderr
+    .toString()
+    .replace(/^Last converge was suboptimal\.$/m, '')
+    .trim();
   if (error !== null) throw new CompileError(entryFile, diagnostics === '' ? error.message : diagnostics);
   return { wasm: output.get('binary'), wat: output.get('text'), diagnostics };
 }

@@ -1,5 +1,5 @@
 /** From parameters that fit the interface to a request that makes sense. Errors name parameter, requested, allowed. */
-import type { Limit, Operation, SchedulingPolicy } from '../../host-api/contract.ts';
+import { isRealtime, type Limit, type Operation, type SchedulingPolicy } from '../../host-api/contract.ts';
 import { MAX_CPUS } from '../../host-api/cpu-list.ts';
 import { DeputyError } from '../../host-api/errors.ts';
 import { bytes, formatBytes, UNLIMITED } from '../../host-api/limit.ts';
@@ -41,7 +41,7 @@ export function readSetScheduler(parameters: Parameters): Request {
   if (policy === 'deadline' || policy === 'ext') {
     throw invalid(`policy ${policy} can't be set; allowed are other, batch, idle, fifo, rr`, 'policy');
   }
-  const realtime = policy === 'fifo' || policy === 'rr';
+  const realtime = isRealtime(policy);
   if (realtime && (change.priority ?? 0) < 1)
     throw invalid(`policy ${policy} needs a priority from 1 to 99`, 'priority');
   if (!realtime && (change.priority ?? 0) !== 0) {

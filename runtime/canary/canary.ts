@@ -1,7 +1,7 @@
 /** The daemon's side: what the watchdog is to know, and what is refused after it had to act. */
 import { Worker } from 'node:worker_threads';
 import type { Logger } from 'pino';
-import { type Change, keyOf } from '../../host-api/change.ts';
+import { type Change, type ChangeOf, keyOf } from '../../host-api/change.ts';
 import { type Effect, isRealtime, makesRealtime } from '../../host-api/contract.ts';
 import { DeputyError } from '../../host-api/errors.ts';
 import { MAX_ROWS, type Row, Shared } from './shared.ts';
@@ -85,9 +85,11 @@ export class Canary implements RealtimeGuard {
   }
 
   expect(changes: readonly Change[]): void {
+    const entering = changes.filter(entersRealtime);
+    // All but few requests: they pay for no copy of the table.
+    if (entering.every((change) => this.#rows.has(keyOf(change)))) return;
     const rows = new Map(this.#rows);
-    for (const change of changes) add(rows, change);
-    if (rows.size === this.#rows.size) return;
+    for (const change of entering) add(rows, change);
     if (rows.size > MAX_ROWS) {
       throw new DeputyError(
         'QuotaExceeded',
@@ -100,7 +102,7 @@ export class Canary implements RealtimeGuard {
 
   granted(changes: readonly Change[]): void {
     const rows = new Map<string, Row>();
-    for (const change of changes) add(rows, change);
+    for (const change of changes.filter(entersRealtime)) add(rows, change);
     this.#publish(rows);
   }
 
@@ -148,9 +150,12 @@ export class Canary implements RealtimeGuard {
   }
 }
 
+function entersRealtime(change: Change): change is ChangeOf<'scheduler'> {
+  return change.tag === 'scheduler' && isRealtime(change.after.policy);
+}
+
 /** Of several grants to a thread the first counts: what it was before any of them. */
-function add(rows: Map<string, Row>, change: Change): void {
-  if (change.tag !== 'scheduler' || !isRealtime(change.after.policy)) return;
+function add(rows: Map<string, Row>, change: ChangeOf<'scheduler'>): void {
   const key = keyOf(change);
   if (!rows.has(key)) rows.set(key, change);
 }

@@ -34,7 +34,8 @@ export function describeRecord(record: Readonly<Record<string, unknown>>): strin
   );
 }
 
-function member(record: Readonly<Record<string, unknown>>, name: string): Record<string, unknown> {
+/** Of a record whose shape is not taken for granted: empty where there is no such object. */
+export function member(record: Readonly<Record<string, unknown>>, name: string): Record<string, unknown> {
   const value = record[name];
   return typeof value === 'object' && value !== null ? (value as Record<string, unknown>) : {};
 }

@@ -5,7 +5,7 @@
 import type { CgroupGroup } from '../../host-api/effect.ts';
 import type { ChainLink, Chains } from '../chain.ts';
 import { loadPlugin } from '../sandbox/plugin.ts';
-import { type Plugin, SandboxError } from '../sandbox/seam.ts';
+import { atByte, type Plugin, SandboxError } from '../sandbox/seam.ts';
 import { type NamedPattern, namedPattern, SCOPE_PRESETS, Scopes } from '../scope.ts';
 import { ScopePatternError } from '../scope-pattern.ts';
 import { type Deploy, type PluginEntry, readDeployDirectory } from './deploy.ts';
@@ -58,7 +58,7 @@ async function load(entry: PluginEntry, problems: Problem[]): Promise<Plugin | u
       file: refused ? manifestFile : file,
       line: undefined,
       column: undefined,
-      message: error.offset === undefined ? error.message : `${error.message} (at byte ${error.offset})`,
+      message: atByte(error),
       remedy: refused
         ? 'correct [settings]: the plugin says what it wants'
         : `see what is in it: deputyctl plugin inspect ${file}`,

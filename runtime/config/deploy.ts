@@ -14,7 +14,7 @@ import { parseToml, type TomlDocument, type TomlPath } from './toml.ts';
 
 const MAX_TOML_BYTES = 1 << 20;
 /** Over any module_bytes a manifest may set. */
-const MAX_WASM_BYTES = 64 << 20;
+export const MAX_WASM_BYTES = 64 << 20;
 
 export interface PluginEntry {
   readonly name: string;

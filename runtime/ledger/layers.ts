@@ -1,5 +1,5 @@
 import { type Change, keyOf } from '../../host-api/change.ts';
-import type { Limit, Memlock } from '../../host-api/contract.ts';
+import { isRealtime, type Limit, type Memlock } from '../../host-api/contract.ts';
 
 /** One grant over one field of one process or thread. */
 export interface Layer {
@@ -70,7 +70,7 @@ export function holdingsOf(layers: readonly Layer[]): { memlockBytes: bigint; re
   for (const { change } of layers) {
     if (change.tag === 'memlock') memlock.set(keyOf(change), bytesOf(change.after));
     if (change.tag === 'scheduler') {
-      realtime.set(keyOf(change), change.after.policy === 'fifo' || change.after.policy === 'rr');
+      realtime.set(keyOf(change), isRealtime(change.after.policy));
     }
   }
   let memlockBytes = 0n;

@@ -82,6 +82,17 @@ export interface Plugin {
   reset(): void;
 }
 
+/** A problem of a module, with the byte where it stands, if there is one. */
+export function atByte({
+  message,
+  offset,
+}: {
+  readonly message: string;
+  readonly offset: number | undefined;
+}): string {
+  return offset === undefined ? message : `${message} (at byte ${offset})`;
+}
+
 /** The plugin can't be loaded. `offset` is the byte in the module, where there is one. */
 export class SandboxError extends Error {
   override readonly name = 'SandboxError';

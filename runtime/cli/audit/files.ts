@@ -3,6 +3,7 @@ import { Command } from 'commander';
 import { auditHeadFile } from '../../audit/log.ts';
 import { auditFiles } from '../../audit/verify.ts';
 import { readDeputyToml } from '../../config/deploy.ts';
+import { withJson } from '../daemon.ts';
 import { EXIT, Failure } from '../exit-code.ts';
 
 export interface AuditOptions {
@@ -11,10 +12,11 @@ export interface AuditOptions {
 }
 
 export function auditBase(name: string): Command {
-  return new Command(name)
-    .argument('[file]', "the log; its rotated files FILE.1 … are read too (else deputy.toml's audit.file)")
-    .option('--config <dir>', 'deploy directory', '/etc/deputy')
-    .option('--json', 'print JSON, with exact integers');
+  return withJson(
+    new Command(name)
+      .argument('[file]', "the log; its rotated files FILE.1 … are read too (else deputy.toml's audit.file)")
+      .option('--config <dir>', 'deploy directory', '/etc/deputy'),
+  );
 }
 
 export interface AuditPlace {

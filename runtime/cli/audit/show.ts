@@ -2,7 +2,7 @@ import { type Command, InvalidArgumentError, Option } from 'commander';
 import { parse } from 'lossless-json';
 import { OPERATIONS } from '../../../host-api/contract.ts';
 import { auditLines } from '../../audit/verify.ts';
-import { describeRecord } from '../describe-record.ts';
+import { describeRecord, member } from '../describe-record.ts';
 import { EXIT } from '../exit-code.ts';
 import type { Terminal } from '../terminal.ts';
 import { type AuditOptions, auditBase, findAudit } from './files.ts';
@@ -74,10 +74,7 @@ function readRecord(text: string): Record_ | undefined {
 }
 
 function matches(record: Record_, { verdict, uid, scope, operation, since }: ShowOptions): boolean {
-  const at = (name: string, key: string): string => {
-    const value = record[name];
-    return typeof value === 'object' && value !== null ? `${(value as Record_)[key] ?? ''}` : '';
-  };
+  const at = (name: string, key: string): string => `${member(record, name)[key] ?? ''}`;
   const path = at('scope', 'path');
   return (
     (verdict === undefined || record['verdict'] === verdict) &&

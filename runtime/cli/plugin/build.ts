@@ -6,7 +6,7 @@ import { Command } from 'commander';
 import { packageFile } from '../../package-root.ts';
 import { EXIT, Failure } from '../exit-code.ts';
 import type { Terminal } from '../terminal.ts';
-import { findTool, LANGUAGE, type LanguageName, languageOf } from './languages.ts';
+import { findTool, LANGUAGE, type LanguageName, languageOf, SOURCES } from './languages.ts';
 import { pin } from './pin.ts';
 import { openProject, type Project } from './project.ts';
 
@@ -46,12 +46,7 @@ export interface Built {
 export async function build(project: Project, terminal: Terminal, quiet: boolean): Promise<Built> {
   const language = languageOf(project.directory);
   if (language === undefined) {
-    throw new Failure(
-      EXIT.usage,
-      `${project.directory} has no source: one of ${Object.values(LANGUAGE)
-        .map(({ source }) => source)
-        .join(', ')}`,
-    );
+    throw new Failure(EXIT.usage, `${project.directory} has no source: one of ${SOURCES}`);
   }
   if (language === 'as') await compileAssemblyScript(project, terminal);
   else if (language === 'js') await compileComponent(project);
@@ -66,8 +61,7 @@ async function compileAssemblyScript(project: Project, terminal: Terminal): Prom
   );
   try {
     const { wasm, diagnostics } = await compile(join(project.directory, LANGUAGE.as.source));
-    const notes = (diagnostics as string).replace(/^Last converge was suboptimal\.$/m, '').trim();
-    if (notes !== '') terminal.complain(notes);
+    if (diagnostics !== '') terminal.complain(diagnostics);
     writeFileSync(project.wasmFile, wasm);
   } catch (error) {
     if (error instanceof Error && error.name === 'CompileError') {

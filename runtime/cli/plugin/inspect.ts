@@ -12,7 +12,7 @@ import { linkProblems } from '../../sandbox/link.ts';
 import { meterModule } from '../../sandbox/meter/meter.ts';
 import { PolicyHost } from '../../sandbox/policy-host.ts';
 import { prepareModule } from '../../sandbox/prepare.ts';
-import { DEFAULT_LIMITS, SandboxError, type SandboxLimits } from '../../sandbox/seam.ts';
+import { atByte, DEFAULT_LIMITS, SandboxError, type SandboxLimits } from '../../sandbox/seam.ts';
 import { EXIT, Failure } from '../exit-code.ts';
 import { printable, type Terminal } from '../terminal.ts';
 
@@ -195,7 +195,7 @@ function describe(
   lines.push(
     problems.length === 0
       ? 'the daemon would load it'
-      : `the daemon would refuse it:\n${problems.map(({ message, offset }) => `  ${offset === undefined ? message : `${message} (at byte ${offset})`}`).join('\n')}`,
+      : `the daemon would refuse it:\n${problems.map((problem) => `  ${atByte(problem)}`).join('\n')}`,
   );
   return lines.join('\n');
 }

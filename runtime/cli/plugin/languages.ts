@@ -143,6 +143,9 @@ export const LANGUAGE: Readonly<Record<LanguageName, Language>> = {
   },
 };
 
+/** For messages: "policy.ts, policy.c, …". */
+export const SOURCES: string = LANGUAGES.map((name) => LANGUAGE[name].source).join(', ');
+
 function codegen(option: string): string[] {
   return ['-C', option];
 }

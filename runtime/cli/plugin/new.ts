@@ -1,13 +1,13 @@
 import { copyFileSync, existsSync, mkdirSync, readdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { basename, join, resolve } from 'node:path';
 import { Command, Option } from 'commander';
+import * as v from 'valibot';
+import { name as pluginName } from '../../config/values.ts';
 import { packageFile } from '../../package-root.ts';
 import { EXIT, Failure } from '../exit-code.ts';
 import type { Terminal } from '../terminal.ts';
 import { LANGUAGE, LANGUAGES, type LanguageName, templateFiles } from './languages.ts';
 import { CASES } from './project.ts';
-
-const NAME = /^[a-z0-9][a-z0-9_-]{0,63}$/;
 
 export function newCommand(terminal: Terminal): Command {
   return new Command('new')
@@ -27,12 +27,8 @@ Example:
     .action((path: string, { lang }: { lang: LanguageName }) => {
       const directory = resolve(path);
       const name = basename(directory);
-      if (!NAME.test(name)) {
-        throw new Failure(
-          EXIT.usage,
-          `${JSON.stringify(name)} is not a name of a-z, 0-9, "_" and "-" (at most 64)`,
-        );
-      }
+      const checked = v.safeParse(pluginName, name);
+      if (!checked.success) throw new Failure(EXIT.usage, checked.issues[0].message);
       if (existsSync(directory) && readdirSync(directory).length > 0) {
         throw new Failure(EXIT.usage, `${path} exists and is not empty`);
       }

@@ -1,17 +1,16 @@
 /** A plugin's folder: NAME.toml, NAME.wasm, cases.toml, and the source that NAME.wasm is built from. */
 import { existsSync, readdirSync, statSync } from 'node:fs';
 import { basename, dirname, join } from 'node:path';
-import { ceilingsOf, limitsOf, readToml } from '../../config/deploy.ts';
+import { ceilingsOf, limitsOf, MAX_WASM_BYTES, readToml } from '../../config/deploy.ts';
 import { type Manifest, manifest, settingsJson } from '../../config/manifest.ts';
 import { formatProblem, type Problem } from '../../config/problem.ts';
 import { readOwnFile } from '../../config/read-file.ts';
 import type { TomlDocument } from '../../config/toml.ts';
 import { loadPlugin } from '../../sandbox/plugin.ts';
-import { type Plugin, SandboxError } from '../../sandbox/seam.ts';
+import { atByte, type Plugin, SandboxError } from '../../sandbox/seam.ts';
 import { EXIT, Failure } from '../exit-code.ts';
 
 export const CASES = 'cases.toml';
-const MAX_WASM_BYTES = 64 << 20;
 
 export interface Project {
   readonly name: string;
@@ -93,10 +92,6 @@ export interface Loaded {
   readonly plugin: Plugin;
   readonly ceilings: ReturnType<typeof ceilingsOf>;
   readonly fuelLimit: bigint;
-}
-
-export function atByte(error: SandboxError): string {
-  return error.offset === undefined ? error.message : `${error.message} (at byte ${error.offset})`;
 }
 
 export function failed(problems: readonly Problem[]): Failure {

@@ -9,7 +9,7 @@ import { printable, type Terminal } from '../terminal.ts';
 import { build } from './build.ts';
 import { DEFAULT_FACTS } from './case-values.ts';
 import { type Case, readCases } from './cases.ts';
-import { LANGUAGE, languageOf } from './languages.ts';
+import { languageOf, SOURCES } from './languages.ts';
 import { loadProject, openProject, type Project, readManifest } from './project.ts';
 
 interface TestOptions {
@@ -63,9 +63,7 @@ async function test(project: Project, options: TestOptions, terminal: Terminal):
   if (!existsSync(project.wasmFile)) {
     throw new Failure(
       EXIT.usage,
-      `${project.wasmFile} does not exist, and there is no source to build it from (${Object.values(LANGUAGE)
-        .map(({ source }) => source)
-        .join(', ')})`,
+      `${project.wasmFile} does not exist, and there is no source to build it from (${SOURCES})`,
     );
   }
   const { plugin, ceilings, fuelLimit } = await loadProject(project, readManifest(project));
