@@ -106,6 +106,7 @@ function moveThreads(
   recorder: Recorder,
 ): void {
   const fixed = isFixed(target, effect.threads);
+  const origin = fixed ? undefined : sharedOrigin(target);
   const living = addressedThreads(target, effect.threads);
   const vanished = new Set(vanishedThreads(target, effect.threads, living));
   for (const thread of living) {
@@ -114,11 +115,23 @@ function moveThreads(
   for (const tid of vanished) recorder.vanished(tid);
   if (fixed) return;
   const strays = new Strays(fs, target, effect.threads, path);
-  sweep(target, () => {
-    const { threads, result } = strays.find();
-    for (const thread of threads) moveOne(fs, target, thread, path, recorder);
-    return result;
-  });
+  try {
+    sweep(target, () => {
+      const { threads, result } = strays.find();
+      for (const thread of threads) moveOne(fs, target, thread, path, recorder);
+      return result;
+    });
+  } catch (error) {
+    // Threads that were born in the group are on nobody's list to be undone. One write takes all back, unborn ones too.
+    if (origin !== undefined) moveProcess(fs, target.process.pid, origin);
+    throw error;
+  }
+}
+
+/** The cgroup that all threads of the process lie in; undefined where they lie in several. */
+function sharedOrigin({ process: { pid } }: Target): string | undefined {
+  const cgroup = readCgroup(pid);
+  return cgroup !== undefined && sharesCgroup(pid, cgroup) ? cgroup : undefined;
 }
 
 /** False where the thread has ended. */
