@@ -1,6 +1,5 @@
 /** A process with vCPU threads that stay and others that are born and die all the time (programs/threads.c). */
 import { spawn } from 'node:child_process';
-import { once } from 'node:events';
 import { join } from 'node:path';
 import { createInterface } from 'node:readline';
 import { listThreads, readCgroup } from '../../../host-api/kernel/proc.ts';
@@ -11,6 +10,8 @@ import { BUILD } from './deputyd.ts';
 export interface Machine {
   readonly pid: number;
   readonly vcpus: readonly number[];
+  /** The next line that the program prints. */
+  next<T>(): Promise<T>;
 }
 
 export interface MachineOptions {
@@ -43,8 +44,9 @@ async function startProgram(cgroup: string, name: string, words: readonly number
     stdio: ['ignore', 'pipe', 'inherit'],
   });
   after(() => void child.kill('SIGKILL'));
-  const [line] = (await once(createInterface(child.stdout), 'line')) as [string];
-  return JSON.parse(line) as Machine;
+  const lines = createInterface(child.stdout)[Symbol.asyncIterator]();
+  const next = async <T>(): Promise<T> => JSON.parse((await lines.next()).value as string) as T;
+  return { ...(await next<Omit<Machine, 'next'>>()), next };
 }
 
 /** Where each thread is, by cgroup; those that end meanwhile are left out. */
