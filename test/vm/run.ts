@@ -29,7 +29,7 @@ async function main(): Promise<number> {
     .option('--json <file>', 'write {"passed":N,"failed":N,"skipped":N} there')
     .option('--shell', 'boot to a shell to look around', false)
     .option('--refresh-kernel', "ask apt for Debian's current kernel even if the cache has one", false)
-    .option('--timeout <seconds>', 'end the guest after so long', '420')
+    .option('--timeout <seconds>', 'end the guest after so long', '600')
     .option('--verbose', 'show all that the guest prints', false)
     .parse();
   const options = program.opts<Options>();

@@ -22,7 +22,7 @@ export function beginSuite(name: string): void {
 }
 
 /** Registers a case. One that takes longer than `timeoutMs` has failed. */
-export function check(name: string, run: Run, timeoutMs = 30_000): void {
+export function check(name: string, run: Run, timeoutMs = 60_000): void {
   checks.push({ suite, name, run, timeoutMs });
 }
 
