@@ -13,7 +13,14 @@ import { adminInterface } from './broker/admin-service.ts';
 import { BROKER } from './broker/interface.ts';
 import { brokerInterface } from './broker/service.ts';
 import type { Caller } from './caller.ts';
-import { Canary, type RealtimeGuard, refusingGuard, type Starved, UNGUARDED } from './canary/canary.ts';
+import {
+  Canary,
+  entersRealtime,
+  type RealtimeGuard,
+  refusingGuard,
+  type Starved,
+  UNGUARDED,
+} from './canary/canary.ts';
 import { capabilitiesOf, hasCapability } from './capabilities.ts';
 import type { CheckedDeploy } from './config/check.ts';
 import { Grants, type Restored } from './grants.ts';
@@ -103,11 +110,11 @@ export class Daemon {
     const cgroupFs = CgroupFs.open();
     const { groups } = checked;
     const state = openState(stateDirectory);
-    const guard = await startGuard(checked, logger, (starved) => {
+    const guard = await startGuard(checked, state.ledger, logger, (starved) => {
       const restored = grants.starved(starved);
       audit.recordEvent('starved', { ...starved, restored });
       logger.error(
-        { silentMs: starved.silentMs, ...restored },
+        { waitedMs: starved.waitedMs, withinMs: starved.withinMs, ...restored },
         'realtime threads starved this machine: demoted',
       );
     });
@@ -202,9 +209,10 @@ export class Daemon {
   }
 }
 
-/** The canary costs two threads: only where something realtime can be granted at all. */
+/** The canary costs two threads: only where something realtime can be granted at all, or was by an earlier daemon. */
 async function startGuard(
   { chains, deploy }: CheckedDeploy,
+  ledger: Ledger,
   logger: Logger,
   onStarved: (starved: Starved) => void,
 ): Promise<RealtimeGuard> {
@@ -212,7 +220,9 @@ async function startGuard(
   const grantsRealtime = chains['set-scheduler'].some(
     ({ mode, ceilings }) => mode === 'enforce' && (ceilings.scheduler?.maxPriority ?? 0) > 0,
   );
-  if (!enabled || !grantsRealtime || !hasCapability('CAP_SYS_NICE')) return UNGUARDED;
+  const holdsRealtime = ledger.layers().some(({ change }) => entersRealtime(change));
+  if (!enabled || !(grantsRealtime || holdsRealtime)) return UNGUARDED;
+  if (!hasCapability('CAP_SYS_NICE')) return refusingGuard('it needs CAP_SYS_NICE');
   try {
     return await Canary.start({ starvedMs, refuseMs }, logger, onStarved);
   } catch (error) {

@@ -1,13 +1,13 @@
 /** What is granted at the moment, over the ledger: holdings, release, leases, drain, and the recovery at start. */
 
 import type { Change } from '../host-api/change.ts';
-import { type Facts, isRealtime } from '../host-api/contract.ts';
+import type { Facts } from '../host-api/contract.ts';
 import type { EffectContext } from '../host-api/effect.ts';
 import { DeputyError } from '../host-api/errors.ts';
 import { readStat } from '../host-api/kernel/proc.ts';
 import { type Reverted, revertChange } from '../host-api/revert.ts';
 import type { Target } from '../host-api/target.ts';
-import { type RealtimeGuard, type Starved, UNGUARDED } from './canary/canary.ts';
+import { entersRealtime, type RealtimeGuard, type Starved, UNGUARDED } from './canary/canary.ts';
 import type { Journal } from './commit.ts';
 import { holdingsOf, type Layer } from './ledger/layers.ts';
 import type { Ledger, Owner } from './ledger/ledger.ts';
@@ -45,7 +45,10 @@ export class Grants {
       }
       this.#ledger.undone(id, left);
     }
-    return this.#takeBack((layer) => layer.lease !== undefined, total);
+    const recovered = this.#takeBack((layer) => layer.lease !== undefined, total);
+    // What stays granted is to be watched, be there nothing to take back.
+    this.#tellGuard(undefined);
+    return recovered;
   }
 
   /** Throws Draining. */
@@ -129,10 +132,7 @@ export class Grants {
         .map(({ tid, startTimeTicks }) => `${tid} ${startTimeTicks}`),
     );
     return this.#takeBack(
-      ({ change }) =>
-        change.tag === 'scheduler' &&
-        isRealtime(change.after.policy) &&
-        demoted.has(`${change.tid} ${change.startTimeTicks}`),
+      ({ change }) => entersRealtime(change) && demoted.has(`${change.tid} ${change.startTimeTicks}`),
     );
   }
 

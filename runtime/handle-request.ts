@@ -73,7 +73,7 @@ function grant(stations: Stations, caller: Caller, request: Request, attempt: At
       'committed',
       commit(target, effects, context, grants.journal(owner), request),
     );
-    const id = confirm(audit, attempt, committed);
+    const id = confirm(stations, effects, attempt, committed);
     return { id, plugin, changes: committed.changes, vanished: [...target.vanished, ...committed.vanished] };
   } finally {
     closeTarget(target);
@@ -138,14 +138,21 @@ function allowedBy({ verdict }: ChainDecision): { plugin: string; effects: Param
   throw new DeputyError(verdict.fault ? 'PluginFault' : 'Denied', verdict.reason, { plugin: verdict.plugin });
 }
 
-/** The record and the ledger are part of the transaction: without either, what was done is undone. */
-function confirm(audit: AuditTrail, attempt: Attempt, committed: Committed): number {
+/** The guard, the record and the ledger are part of the transaction: without any, what was done is undone. */
+function confirm(
+  { guard, audit }: Stations,
+  effects: readonly Effect[],
+  attempt: Attempt,
+  committed: Committed,
+): number {
   const undo = (error: unknown): never => {
     attempt.undone(committed.undo());
     throw error;
   };
   let id: number;
   try {
+    // They may have starved the machine, and be demoted in part, before the last of them was made.
+    guard.check(effects);
     id = audit.recordGrant(attempt);
   } catch (error) {
     return undo(error);

@@ -56,8 +56,8 @@ export function writeMemlock(process: Process, memlock: Memlock): void {
 }
 
 /**
- * The soft limit of RLIMIT_RTTIME, in microseconds: how long a realtime thread may run without sleeping before its
- * process gets SIGXCPU. Undefined is no limit. rtkit demands one of 200 ms before it grants.
+ * The hard limit of RLIMIT_RTTIME, in microseconds: how long a realtime thread may run without sleeping before its
+ * process is killed. Undefined is no limit. rtkit demands one of 200 ms before it grants.
  */
 export function readRttimeUs(process: Process): bigint | undefined {
   const subject = `pid ${process.pid}`;

@@ -88,6 +88,28 @@ export function readStatus(id: number, threadOf?: number): ProcStatus | undefine
   return parseStatus(readPath(`${folder(id, threadOf)}/status`));
 }
 
+export interface ProcSchedstat {
+  /** Time on a CPU. */
+  readonly ranNs: bigint;
+  /** Time spent waiting for one. A wait that goes on is counted when it ends. */
+  readonly waitedNs: bigint;
+}
+
+/** Of one thread (Documentation/scheduler/sched-stats.rst). Undefined where it is gone, or the kernel keeps no count. */
+export function readSchedstat(tid: number, pid: number): ProcSchedstat | undefined {
+  const length = readPath(`${folder(tid, pid)}/schedstat`);
+  if (length <= 0) return undefined;
+  const [ran, waited] = buffer.toString('latin1', 0, length).split(' ');
+  if (ran === undefined || waited === undefined)
+    throw new RangeError('a schedstat file of /proc has fewer than two fields');
+  return { ranNs: BigInt(ran), waitedNs: BigInt(waited) };
+}
+
+/** The calling thread's id, which Node does not tell: of a worker it is not the process's. */
+export function readOwnThreadId(): number {
+  return Number(readlinkSync('/proc/thread-self').split('/').at(-1));
+}
+
 /** The name that a thread gave itself; the cheapest proof too that the thread is one of the process. */
 export function readCommUntrusted(tid: number, pid: number): string | undefined {
   const length = readPath(`${folder(tid, pid)}/comm`);

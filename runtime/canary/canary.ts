@@ -4,6 +4,7 @@ import type { Logger } from 'pino';
 import { type Change, type ChangeOf, keyOf } from '../../host-api/change.ts';
 import { type Effect, isRealtime, makesRealtime } from '../../host-api/contract.ts';
 import { DeputyError } from '../../host-api/errors.ts';
+import { closeEvent, createEvent, signalEvent } from '../../host-api/kernel/event.ts';
 import { MAX_ROWS, type Row, Shared } from './shared.ts';
 import type { WorkerData, WorkerMessage } from './worker.ts';
 
@@ -17,7 +18,7 @@ export type Starved = Extract<WorkerMessage, { tag: 'starved' }>;
 
 /** Told of realtime grants before they are made, asked whether there may be more. */
 export interface RealtimeGuard {
-  /** Throws QuotaExceeded. */
+  /** Asked before the effects, and again after them: they may be what starved the machine. Throws QuotaExceeded. */
   check(effects: readonly Effect[]): void;
   /** Must be called before any of the changes is made: a thread may starve the daemon the moment it is realtime. */
   expect(changes: readonly Change[]): void;
@@ -40,16 +41,19 @@ export function refusingGuard(reason: string): RealtimeGuard {
 }
 
 export class Canary implements RealtimeGuard {
-  readonly #shared = new Shared();
+  readonly #shared: Shared;
+  readonly #stop = createEvent();
   readonly #workers: Worker[] = [];
   readonly #options: CanaryOptions;
   #rows: ReadonlyMap<string, Row> = new Map();
   #refuseUntilMs = Number.NEGATIVE_INFINITY;
+  #demotions = 0;
   #dead: string | undefined;
   #stopping = false;
 
-  private constructor(options: CanaryOptions) {
+  private constructor(options: CanaryOptions, shared: Shared) {
     this.#options = options;
+    this.#shared = shared;
   }
 
   /** Throws where the threads can't be started or made realtime; without them nothing realtime should be granted. */
@@ -57,8 +61,9 @@ export class Canary implements RealtimeGuard {
     options: CanaryOptions,
     logger: Logger,
     onStarved: (starved: Starved) => void,
+    shared = new Shared(),
   ): Promise<Canary> {
-    const canary = new Canary(options);
+    const canary = new Canary(options, shared);
     try {
       // The watchdog first: a canary without one warns nobody.
       await canary.#spawn('watchdog', logger, onStarved);
@@ -75,6 +80,7 @@ export class Canary implements RealtimeGuard {
     if (this.#dead !== undefined) {
       throw refusal(`the watchdog over realtime threads has died (${this.#dead})`, undefined);
     }
+    this.#noticeDemotions();
     const retryAfterMs = Math.ceil(this.#refuseUntilMs - performance.now());
     if (retryAfterMs > 0) {
       throw refusal(
@@ -102,14 +108,26 @@ export class Canary implements RealtimeGuard {
 
   granted(changes: readonly Change[]): void {
     const rows = new Map<string, Row>();
-    for (const change of changes.filter(entersRealtime)) add(rows, change);
+    for (const change of changes.filter(entersRealtime)) {
+      // More than that were granted by a daemon without a canary: nothing is added to what can't be watched.
+      if (rows.size < MAX_ROWS) add(rows, change);
+    }
     this.#publish(rows);
   }
 
   async stop(): Promise<void> {
     this.#stopping = true;
-    this.#shared.stop();
+    signalEvent(this.#stop);
     await Promise.all(this.#workers.map((worker) => worker.terminate()));
+    closeEvent(this.#stop);
+  }
+
+  /** By the count in shared memory: a request that waited while the machine starved is handled before any message is. */
+  #noticeDemotions(): void {
+    const { demotions } = this.#shared;
+    if (demotions === this.#demotions) return;
+    this.#demotions = demotions;
+    this.#refuseUntilMs = performance.now() + this.#options.refuseMs;
   }
 
   #publish(rows: ReadonlyMap<string, Row>): void {
@@ -118,7 +136,8 @@ export class Canary implements RealtimeGuard {
   }
 
   #spawn(role: WorkerData['role'], logger: Logger, onStarved: (starved: Starved) => void): Promise<void> {
-    const data: WorkerData = { role, buffer: this.#shared.buffer, starvedMs: this.#options.starvedMs };
+    const { buffer } = this.#shared;
+    const data: WorkerData = { role, buffer, stop: this.#stop, starvedMs: this.#options.starvedMs };
     const extension = import.meta.filename.endsWith('.ts') ? 'ts' : 'js';
     const worker = new Worker(new URL(`worker.${extension}`, import.meta.url), {
       name: role,
@@ -134,7 +153,7 @@ export class Canary implements RealtimeGuard {
           worker.unref();
           return resolve();
         }
-        this.#refuseUntilMs = performance.now() + this.#options.refuseMs;
+        this.#noticeDemotions();
         onStarved(message);
       });
       const died = (reason: string): void => {
@@ -150,7 +169,7 @@ export class Canary implements RealtimeGuard {
   }
 }
 
-function entersRealtime(change: Change): change is ChangeOf<'scheduler'> {
+export function entersRealtime(change: Change): change is ChangeOf<'scheduler'> {
   return change.tag === 'scheduler' && isRealtime(change.after.policy);
 }
 

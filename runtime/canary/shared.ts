@@ -5,6 +5,9 @@
 import type { SchedulingState } from '../../host-api/change.ts';
 import type { SchedulingPolicy } from '../../host-api/contract.ts';
 
+/** sched(7): the highest there is. Nothing that is granted may come up to it: of two equals neither interrupts the other. */
+export const WATCHDOG_PRIORITY = 99;
+
 /** More realtime threads than any host runs; a grant beyond is refused, since it could not be taken back. */
 export const MAX_ROWS = 16_384;
 
@@ -18,8 +21,8 @@ export interface Row {
 
 const FAIR: readonly SchedulingPolicy[] = ['other', 'batch', 'idle'];
 const FIELDS = 5;
-/** tick of the canary, active table, whether to stop, rows of both tables */
-const HEADER = { tick: 0, active: 1, stop: 2, rows: 3, length: 5 } as const;
+/** tid of the canary, active table, how often there was a demotion, rows of both tables */
+const HEADER = { canaryTid: 0, active: 1, demotions: 2, rows: 3, length: 5 } as const;
 
 export class Shared {
   readonly buffer: SharedArrayBuffer;
@@ -35,24 +38,22 @@ export class Shared {
     this.#starts = starts.map((at) => new BigInt64Array(buffer, at, MAX_ROWS));
   }
 
-  /** The canary is alive and had a CPU. */
-  beat(): void {
-    Atomics.add(this.#header, HEADER.tick, 1);
+  /** 0 until there is one. */
+  get canaryTid(): number {
+    return Atomics.load(this.#header, HEADER.canaryTid);
   }
 
-  get tick(): number {
-    return Atomics.load(this.#header, HEADER.tick);
+  set canaryTid(tid: number) {
+    Atomics.store(this.#header, HEADER.canaryTid, tid);
   }
 
-  /** Waits, or returns false at once where it is to end. */
-  sleep(ms: number): boolean {
-    Atomics.wait(this.#header, HEADER.stop, 0, ms);
-    return Atomics.load(this.#header, HEADER.stop) === 0;
+  /** The watchdog is about to demote. */
+  announceDemotion(): void {
+    Atomics.add(this.#header, HEADER.demotions, 1);
   }
 
-  stop(): void {
-    Atomics.store(this.#header, HEADER.stop, 1);
-    Atomics.notify(this.#header, HEADER.stop);
+  get demotions(): number {
+    return Atomics.load(this.#header, HEADER.demotions);
   }
 
   /**

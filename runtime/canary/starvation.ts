@@ -1,13 +1,19 @@
 /**
- * Whether a normal thread starves: pure, so that it can be tested without starving anything. Time counts only as far as
- * the observer itself was seen awake: a machine that was suspended, or a virtual one that was paused, starves nobody.
+ * Whether normal threads starve: pure, so that it can be tested without starving anything. What counts is the share of
+ * time that the canary waits for a CPU, and not that it gets none at all: kernels keep a few milliseconds of each second
+ * for normal threads (`sched_rt_runtime_us`, since 6.12 the fair server), and a host that has no more is no host.
  */
+
+/** A moment with a CPU undoes two of waiting: what waits for two thirds of its time or less does not starve. */
+const RECOVERY = 2;
+
 export class Starvation {
   readonly #starvedMs: number;
   readonly #periodMs: number;
-  #tick: number | undefined;
-  #lastMs = 0;
-  #silentMs = 0;
+  #lastMs: number | undefined;
+  #lastTotalMs = 0;
+  #pressureMs = 0;
+  #episode = { waitedMs: 0, lastedMs: 0 };
 
   /** `periodMs`: how often `observe` is called. */
   constructor(starvedMs: number, periodMs: number) {
@@ -15,20 +21,52 @@ export class Starvation {
     this.#periodMs = periodMs;
   }
 
-  /** `tick`: what the canary counts up; `nowMs`: monotonic. */
-  observe(tick: number, nowMs: number): boolean {
-    const slept = Math.min(nowMs - this.#lastMs, 2 * this.#periodMs);
-    this.#lastMs = nowMs;
-    if (tick !== this.#tick) {
-      this.#tick = tick;
-      this.#silentMs = 0;
-      return false;
+  /** `totalMs`: how long the canary has waited in all; `nowMs`: monotonic. */
+  observe(totalMs: number, nowMs: number): boolean {
+    // Only as far as the observer itself was seen awake: a machine that was suspended, or a virtual one that was
+    // paused, starves nobody.
+    const awakeMs = Math.min(nowMs - (this.#lastMs ?? nowMs), 2 * this.#periodMs);
+    const waited = Math.max(0, Math.min(totalMs - this.#lastTotalMs, 2 * this.#periodMs));
+    this.#lastTotalMs = totalMs;
+    if (this.#lastMs !== undefined) {
+      const pressure = this.#pressureMs + waited - RECOVERY * Math.max(0, awakeMs - waited);
+      this.#pressureMs = Math.max(0, Math.min(pressure, this.#starvedMs));
+      const { waitedMs, lastedMs } = this.#episode;
+      this.#episode =
+        this.#pressureMs === 0
+          ? { waitedMs: 0, lastedMs: 0 }
+          : { waitedMs: waitedMs + waited, lastedMs: lastedMs + awakeMs };
     }
-    this.#silentMs += slept;
-    return this.#silentMs >= this.#starvedMs;
+    this.#lastMs = nowMs;
+    return this.#pressureMs >= this.#starvedMs;
   }
 
-  get silentMs(): number {
-    return this.#silentMs;
+  /** Since there was any pressure: how long the canary waited, and how long that took. */
+  get episode(): { readonly waitedMs: number; readonly lastedMs: number } {
+    return this.#episode;
+  }
+}
+
+/** How long a thread has waited for a CPU in all, the wait included that still goes on. */
+export class WaitClock {
+  #countedNs = -1n;
+  #pendingMs = 0;
+  #queuedAtMs: number | undefined;
+
+  /**
+   * `waitedNs`: what the kernel has counted, which it does at the end of a wait; `queued`: whether the thread is
+   * runnable (state R) right now. A thread that is blocked by a page fault waits for a disk, not for a CPU.
+   */
+  read(waitedNs: bigint, queued: boolean, nowMs: number): number {
+    if (waitedNs !== this.#countedNs || !queued) {
+      this.#countedNs = waitedNs;
+      this.#pendingMs = 0;
+      this.#queuedAtMs = queued ? nowMs : undefined;
+    } else {
+      // The same wait as last time, as far as is known: it had begun by then.
+      this.#queuedAtMs ??= nowMs;
+      this.#pendingMs = nowMs - this.#queuedAtMs;
+    }
+    return Number(waitedNs / 1_000_000n) + this.#pendingMs;
   }
 }

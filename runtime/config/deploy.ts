@@ -5,6 +5,7 @@ import { join } from 'node:path';
 import * as v from 'valibot';
 import type { Ceilings, OperationName } from '../../host-api/contract.ts';
 import { formatBytes } from '../../host-api/limit.ts';
+import { WATCHDOG_PRIORITY } from '../canary/shared.ts';
 import type { SandboxLimits } from '../sandbox/seam.ts';
 import { type DeputyToml, deputyToml } from './deputy-toml.ts';
 import { type Manifest, manifest, settingsJson } from './manifest.ts';
@@ -61,6 +62,7 @@ export function readDeployDirectory(directory: string): DeployReading {
   };
   checkChains(document, config, plugins, problems);
   checkGroups(document, config, plugins, problems);
+  checkPriorities(document, config, plugins, problems);
   if (problems.length > 0) return { deploy: undefined, problems };
   return { deploy: { directory, config, document, plugins: plugins.entries, chains }, problems };
 }
@@ -241,6 +243,26 @@ function checkGroups(
         ),
       );
     }
+  }
+}
+
+function checkPriorities(
+  document: TomlDocument,
+  config: DeputyToml,
+  plugins: Plugins,
+  problems: Problem[],
+): void {
+  if (!config.canary.enabled) return;
+  for (const { name, ceilings } of plugins.entries.values()) {
+    const { maxPriority = 0 } = ceilings.scheduler ?? {};
+    if (maxPriority < WATCHDOG_PRIORITY) continue;
+    problems.push(
+      document.problem(
+        ['canary'],
+        `${ceilings.source.scheduler} allows the plugin ${JSON.stringify(name)} priority ${maxPriority}, which is that of the watchdog over realtime threads: it could not interrupt them`,
+        `lower max_priority to ${WATCHDOG_PRIORITY - 1}, or do without the watchdog: [canary] enabled = false`,
+      ),
+    );
   }
 }
 

@@ -61,7 +61,7 @@ const quota = v.strictObject({
 
 const canary = v.strictObject({
   enabled: v.optional(boolean, true),
-  /** Demote when a normal thread gets no CPU for so long. */
+  /** Demote when a normal thread has waited for a CPU for so long, and had none for two thirds of the time. */
   starved_ms: v.optional(integer(500, 60_000), 5_000n),
   /** How long realtime is refused afterwards. */
   refuse_ms: v.optional(integer(0, DAY_MS), 300_000n),

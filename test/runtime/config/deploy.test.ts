@@ -62,6 +62,17 @@ function deploy(config = CONFIG, manifest = MANIFEST) {
 }
 
 describe('a deploy directory', () => {
+  it("grants no priority that is the watchdog's own, but where there is none", () => {
+    const manifest = MANIFEST.replace('[settings]', '[ceilings.scheduler]\nmax_priority = 99\n\n[settings]');
+    const canary = '\n[canary]\nstarved_ms = 1000\n';
+    expect(deploy(CONFIG + canary, manifest).problems).toEqual([
+      'deputy.toml:10:2: demo.toml:13 allows the plugin "demo" priority 99, which is that of the watchdog over realtime threads: it could not interrupt them\n' +
+        '    remedy: lower max_priority to 98, or do without the watchdog: [canary] enabled = false',
+    ]);
+    expect(deploy(CONFIG, manifest.replace('99', '98')).problems).toEqual([]);
+    expect(deploy(`${CONFIG}${canary}enabled = false\n`, manifest).problems).toEqual([]);
+  });
+
   it('reads with its defaults, and with 64-bit numbers exact', () => {
     const { deploy: read, problems } = deploy();
     expect(problems).toEqual([]);
