@@ -15,13 +15,14 @@ import {
   type CgroupGroup,
   type EffectContext,
   isFixed,
+  type PassResult,
   type Recorder,
   sweep,
   vanishedThreads,
 } from './effect.ts';
 import type { CgroupFs } from './kernel/cgroup-fs.ts';
 import { isGone, KernelError } from './kernel/errno.ts';
-import { readCgroup } from './kernel/proc.ts';
+import { listThreads, readCgroup } from './kernel/proc.ts';
 import { Strays } from './strays.ts';
 import type { Target } from './target.ts';
 
@@ -116,7 +117,7 @@ function moveThreads(
   if (fixed) return;
   const strays = new Strays(fs, target, effect.threads, path);
   try {
-    sweep(target, () => {
+    sweep(target.process.pid, () => {
       const { threads, result } = strays.find();
       for (const thread of threads) moveOne(fs, target, thread, path, recorder);
       return result;
@@ -124,6 +125,42 @@ function moveThreads(
   } catch (error) {
     // Threads that were born in the group are on nobody's list to be undone. One write takes all back, unborn ones too.
     if (origin !== undefined) moveProcess(fs, target.process.pid, origin);
+    throw error;
+  }
+}
+
+/**
+ * Moves what is left of a process in the threaded `group` to `origin`: threads that were born there, whose parents were
+ * moved there and have been moved back. They are on nobody's list. Throws a KernelError.
+ */
+export function moveBorn(fs: CgroupFs, pid: number, group: string, origin: string): void {
+  try {
+    sweep(pid, () => {
+      let result: PassResult = 'at-rest';
+      for (const tid of listThreads(pid)) {
+        const cgroup = readCgroup(tid, pid);
+        if (cgroup === group) moveIfAlive(fs, pid, tid, origin);
+        if (cgroup === group) result = 'changed';
+        else if (cgroup === undefined && result === 'at-rest') result = 'unsure';
+      }
+      return result;
+    });
+  } catch (error) {
+    // Threads that outrun this, and no thread elsewhere: one write takes all.
+    const elsewhere = listThreads(pid).some(
+      (tid) => ![group, origin, undefined].includes(readCgroup(tid, pid)),
+    );
+    if (elsewhere) throw error;
+    moveProcess(fs, pid, origin);
+  }
+}
+
+function moveIfAlive(fs: CgroupFs, pid: number, tid: number, path: string): boolean {
+  try {
+    moveThread(fs, pid, tid, path);
+    return true;
+  } catch (error) {
+    if (isGone(error)) return false;
     throw error;
   }
 }
@@ -145,12 +182,7 @@ function moveOne(
   const change = planThread(target, thread, path);
   if (change === undefined) return false;
   recorder.intend([change]);
-  try {
-    moveThread(fs, target.process.pid, thread.tid, path);
-  } catch (error) {
-    if (isGone(error)) return false;
-    throw error;
-  }
+  if (!moveIfAlive(fs, target.process.pid, thread.tid, path)) return false;
   recorder.done(change);
   return true;
 }

@@ -112,7 +112,7 @@ const ENOUGH_UNSURE = 24;
  * list of threads is no proof: a thread may be listed, start another and end before it is looked at. Throws where
  * the threads never come to rest.
  */
-export function sweep(target: Target, pass: () => PassResult): void {
+export function sweep(pid: number, pass: () => PassResult): void {
   let unsure = 0;
   for (let n = 0; n < MAX_PASSES; n++) {
     const result = pass();
@@ -120,11 +120,7 @@ export function sweep(target: Target, pass: () => PassResult): void {
     unsure = result === 'unsure' ? unsure + 1 : 0;
     if (unsure === ENOUGH_UNSURE) return;
   }
-  throw new KernelError(
-    'sweep',
-    EAGAIN,
-    `the threads of pid ${target.process.pid}, born faster than handled`,
-  );
+  throw new KernelError('sweep', EAGAIN, `the threads of pid ${pid}, born faster than handled`);
 }
 
 const EAGAIN = 11;

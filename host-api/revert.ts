@@ -2,8 +2,8 @@
  * Takes one change back, whenever: right after it, on `Release`, or after a restart of the daemon. Only where the
  * process is still the same, and the value still what deputy set: what somebody has changed since is theirs.
  */
-import { moveProcess, moveThread } from './cgroup.ts';
-import type { Change } from './change.ts';
+import { moveBorn, moveProcess, moveThread } from './cgroup.ts';
+import type { Change, ChangeOf } from './change.ts';
 import type { EffectContext } from './effect.ts';
 import { isGone } from './kernel/errno.ts';
 import { closePidfd, openPidfd } from './kernel/pidfd.ts';
@@ -30,6 +30,41 @@ export function revertChange(change: Change, context: EffectContext): Reverted {
     if (isGone(error)) return { tag: 'gone' };
     return { tag: 'failed', message: error instanceof Error ? error.message : String(error) };
   }
+}
+
+/**
+ * To be called with changes that have been reverted: takes those threads out of a group too that were born in it, by
+ * threads that had been moved there. Returns what failed, with one of the changes to stand for the group.
+ */
+export function revertBorn(
+  changes: readonly Change[],
+  { cgroupFs }: EffectContext,
+): { change: Change; message: string }[] {
+  const groups = new Map<string, ChangeOf<'cgroup'>[]>();
+  for (const change of changes) {
+    if (change.tag !== 'cgroup' || change.tid === undefined) continue;
+    const key = `${change.pid} ${change.after}`;
+    groups.set(key, [...(groups.get(key) ?? []), change]);
+  }
+  const failed: { change: Change; message: string }[] = [];
+  for (const moved of groups.values()) {
+    const [first] = moved;
+    // Where one was in the group before, its children are there by right. Where none lives, the pid may be another's.
+    if (first === undefined || cgroupFs === undefined) continue;
+    if (moved.some(({ before, after }) => before === after) || !moved.some(isSameThread)) continue;
+    try {
+      moveBorn(cgroupFs, first.pid, first.after, first.before);
+    } catch (error) {
+      if (isGone(error)) continue;
+      const message = error instanceof Error ? error.message : String(error);
+      failed.push({ change: first, message: `threads born in ${first.after} stay there: ${message}` });
+    }
+  }
+  return failed;
+}
+
+function isSameThread({ tid, pid, startTimeTicks }: ChangeOf<'cgroup'>): boolean {
+  return tid !== undefined && readStat(tid, pid)?.startTimeTicks === startTimeTicks;
 }
 
 function revert(change: Change, context: EffectContext): Reverted {

@@ -44,7 +44,7 @@ export function applyScheduler(target: Target, effect: SchedulerEffect, recorder
   }
   for (const tid of vanished) recorder.vanished(tid);
   if (fixed) return;
-  sweep(target, () => {
+  sweep(target.process.pid, () => {
     const { threads, gone } = lookAtThreads(target, effect.threads);
     let result: PassResult = gone ? 'unsure' : 'at-rest';
     for (const thread of threads) {

@@ -10,7 +10,7 @@ import type { EffectContext, Recorder } from '../host-api/effect.ts';
 import { DeputyError } from '../host-api/errors.ts';
 import { isGone, KernelError } from '../host-api/kernel/errno.ts';
 import { applyMemlock, planMemlock } from '../host-api/memlock.ts';
-import { type Reverted, revertChange } from '../host-api/revert.ts';
+import { type Reverted, revertBorn, revertChange } from '../host-api/revert.ts';
 import { applyScheduler, planScheduler } from '../host-api/scheduler.ts';
 import type { Target } from '../host-api/target.ts';
 
@@ -135,7 +135,12 @@ function apply(
 
 /** In reverse. A change that was announced and never made is found as it was, which counts as restored. */
 function undo(begun: readonly Change[], context: EffectContext): Undone[] {
-  return [...begun].reverse().map((change) => ({ change, outcome: revertChange(change, context) }));
+  const undone = [...begun].reverse().map((change) => ({ change, outcome: revertChange(change, context) }));
+  const left = revertBorn(begun, context);
+  return [
+    ...undone,
+    ...left.map(({ change, message }) => ({ change, outcome: { tag: 'failed', message } as const })),
+  ];
 }
 
 function isLeft({ outcome }: Undone): boolean {

@@ -5,7 +5,7 @@ import type { Facts } from '../host-api/contract.ts';
 import type { EffectContext } from '../host-api/effect.ts';
 import { DeputyError } from '../host-api/errors.ts';
 import { readStat } from '../host-api/kernel/proc.ts';
-import { type Reverted, revertChange } from '../host-api/revert.ts';
+import { type Reverted, revertBorn, revertChange } from '../host-api/revert.ts';
 import type { Target } from '../host-api/target.ts';
 import { entersRealtime, type RealtimeGuard, type Starved, UNGUARDED } from './canary/canary.ts';
 import type { Journal } from './commit.ts';
@@ -44,6 +44,7 @@ export class Grants {
         if (count(total, change, revertChange(change, this.#context)) === 'failed') left.push(change);
       }
       this.#ledger.undone(id, left);
+      this.#takeBackBorn(changes, total);
     }
     const recovered = this.#takeBack((layer) => layer.lease !== undefined, total);
     // What stays granted is to be watched, be there nothing to take back.
@@ -145,15 +146,28 @@ export class Grants {
   /** Latest first, so that what lies on top is taken off first. */
   #takeBack(filter: (layer: Layer) => boolean, total = tally()): Restored {
     const layers = this.#ledger.layers(filter).reverse();
+    const reverted: Change[] = [];
     for (const layer of layers) {
       const change = this.#ledger.toRevert(layer);
       const outcome =
         change === undefined ? 'restored' : count(total, change, revertChange(change, this.#context));
       // What can't be restored stays held: forgetting it would be losing it.
       if (outcome !== 'failed') this.#ledger.remove(layer);
+      if (change !== undefined) reverted.push(change);
     }
+    this.#takeBackBorn(reverted, total);
     this.#tellGuard(layers.map(({ change }) => change));
     return total;
+  }
+
+  /** Threads born in a group that nobody of their process is held in any more. */
+  #takeBackBorn(reverted: readonly Change[], total: Tally): void {
+    const groupOf = (change: Change): string | undefined =>
+      change.tag === 'cgroup' && change.tid !== undefined ? `${change.pid} ${change.after}` : undefined;
+    if (!reverted.some(groupOf)) return;
+    const held = new Set(this.#ledger.layers().map(({ change }) => groupOf(change)));
+    const free = reverted.filter((change) => !held.has(groupOf(change)));
+    total.failed.push(...revertBorn(free, this.#context));
   }
 }
 

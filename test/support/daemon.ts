@@ -45,7 +45,7 @@ export function writeDeploy(toml = ''): TestDeploy {
     `version = 1
 listen = { socket = "${paths.socket}", admin_socket = "${paths.adminSocket}" }
 chain = { set_memlock = ["as-asked"], move_cgroup = ["as-asked"], set_scheduler = ["as-asked"] }
-group = { housekeeping = { path = "housekeeping" } }
+group = { housekeeping = { path = "housekeeping" }, threads = { path = "threads", threaded = true } }
 audit = { file = "${paths.auditFile}" }
 state = { directory = "${paths.stateDirectory}" }
 ${toml.includes('canary') ? '' : 'canary = { enabled = false }'}
@@ -78,7 +78,7 @@ abi = "deputy:policy@1.0.0"
 
 [ceilings]
 memlock = { max_bytes = "64 MiB" }
-cgroup = { groups = ["housekeeping"] }
+cgroup = { groups = ["housekeeping", "threads"] }
 scheduler = { policies = ["other", "batch", "idle", "fifo"], max_priority = 10, cpus = "any" }
 `;
 }
