@@ -133,12 +133,19 @@ export class AuditLog {
 
   #rotate(): void {
     const { file, keepFiles } = this.#options;
+    // First what can fail: where no file can be made, none is pushed out either, however often it is tried.
+    const next = `${file}.new`;
+    const fd = openSync(
+      next,
+      constants.O_WRONLY | constants.O_CREAT | constants.O_TRUNC | constants.O_APPEND,
+      0o640,
+    );
     rmSync(`${file}.${keepFiles}`, { force: true });
     for (let n = keepFiles - 1; n >= 1; n--) {
       if (existsSync(`${file}.${n}`)) renameSync(`${file}.${n}`, `${file}.${n + 1}`);
     }
     renameSync(file, `${file}.1`);
-    const fd = openSync(file, 'a', 0o640);
+    renameSync(next, file);
     closeSync(this.#fd);
     this.#fd = fd;
     this.#size = 0;

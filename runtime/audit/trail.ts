@@ -15,6 +15,8 @@ export class AuditTrail {
   readonly #logger: Logger;
   readonly #listeners = new Set<AuditListener>();
   #failing = false;
+  /** Records that could not be written, and are not accounted for yet. */
+  #lost = 0;
 
   constructor(log: AuditLog, onFailure: AuditFailurePolicy, logger: Logger) {
     this.#log = log;
@@ -42,6 +44,7 @@ export class AuditTrail {
       return this.#append(attempt);
     } catch (error) {
       if (this.#onFailure === 'refuse') throw unavailable(error);
+      this.#logger.warn(attempt.summary, 'granted without an audit record');
       return 0;
     }
   }
@@ -91,15 +94,25 @@ export class AuditTrail {
 
   #write(record: Readonly<Record<string, unknown>>): number {
     try {
-      const id = this.#log.append(record);
+      if (this.#lost > 0) {
+        this.#appendTold({ kind: 'lost', records: this.#lost });
+        this.#lost = 0;
+      }
+      const id = this.#appendTold(record);
       this.#failing = false;
-      for (const listener of this.#listeners) listener({ seq: id, ...record });
       return id;
     } catch (error) {
       this.#failing = true;
+      this.#lost++;
       this.#logger.error({ err: error }, 'the audit record cannot be written');
       throw error;
     }
+  }
+
+  #appendTold(record: Readonly<Record<string, unknown>>): number {
+    const id = this.#log.append(record);
+    for (const listener of this.#listeners) listener({ seq: id, ...record });
+    return id;
   }
 }
 

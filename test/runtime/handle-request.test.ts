@@ -6,7 +6,7 @@ import type { Operation } from '../../host-api/contract.ts';
 import { listThreads, readBootId, readCgroup } from '../../host-api/kernel/proc.ts';
 import { readScheduling } from '../../host-api/kernel/sched.ts';
 import { AuditLog } from '../../runtime/audit/log.ts';
-import { AuditTrail } from '../../runtime/audit/trail.ts';
+import { type AuditFailurePolicy, AuditTrail } from '../../runtime/audit/trail.ts';
 import { type RealtimeGuard, refusingGuard, UNGUARDED } from '../../runtime/canary/canary.ts';
 import { checkDeployDirectory } from '../../runtime/config/check.ts';
 import { Grants } from '../../runtime/grants.ts';
@@ -23,6 +23,12 @@ import { type TestDeploy, writeDeploy } from '../support/daemon.ts';
 import { hasCapability, titled, whyNoCgroups } from '../support/processes.ts';
 import { type Puppet, Reception } from '../support/puppet.ts';
 import { TestCgroup } from '../support/test-cgroup.ts';
+
+interface Options {
+  readonly guard?: RealtimeGuard;
+  readonly auditFile?: string;
+  readonly onFailure?: AuditFailurePolicy;
+}
 
 const whyNot = whyNoCgroups() ?? (hasCapability('CAP_SYS_NICE') ? undefined : 'CAP_SYS_NICE is missing');
 
@@ -47,7 +53,11 @@ describe.skipIf(whyNot !== undefined)(titled('a request', whyNot), () => {
   });
 
   /** A daemon's stations without the daemon, and a client in a scope of its own. */
-  async function start(guard: RealtimeGuard = UNGUARDED) {
+  async function start({
+    guard = UNGUARDED,
+    auditFile = deploy.auditFile,
+    onFailure = 'refuse',
+  }: Options = {}) {
     const { checked } = await checkDeployDirectory(deploy.deployDirectory);
     if (checked === undefined) throw new Error('the deploy directory has problems');
     const peer = await reception.peerOf(puppet);
@@ -55,7 +65,7 @@ describe.skipIf(whyNot !== undefined)(titled('a request', whyNot), () => {
     const ledger = Ledger.open(deploy.directory, readBootId());
     const context = { cgroupFs: cgroup.fs, groups: checked.groups };
     const log = AuditLog.open({
-      file: deploy.auditFile,
+      file: auditFile,
       headFile: join(deploy.directory, 'audit.head'),
       rotateBytes: 1 << 20,
       keepFiles: 1,
@@ -66,7 +76,7 @@ describe.skipIf(whyNot !== undefined)(titled('a request', whyNot), () => {
       quota: new Quota(checked.deploy.config.quota),
       guard,
       grants: new Grants(ledger, context, guard),
-      audit: new AuditTrail(log, 'refuse', pino({ level: 'silent' })),
+      audit: new AuditTrail(log, onFailure, pino({ level: 'silent' })),
     };
     closes.push(() => stations.audit.close());
     closes.push(() => ledger.close());
@@ -77,14 +87,15 @@ describe.skipIf(whyNot !== undefined)(titled('a request', whyNot), () => {
 
   it('whose threads are demoted before the last of them is realtime is undone, and holds nothing', async () => {
     const seen: string[] = [];
-    const { ask, pid, stations } = await start({
+    const guard: RealtimeGuard = {
       ...UNGUARDED,
       // The second time it is asked, the watchdog has been at work.
       check(effects) {
         seen.push(readScheduling(pid).policy);
         if (seen.length === 2) refusingGuard('demoted meanwhile').check(effects);
       },
-    });
+    };
+    const { ask, pid, stations } = await start({ guard });
     const realtime = { policy: 'fifo', priority: 1, nice: undefined, affinity: undefined } as const;
     expect(() => ask({ tag: 'set-scheduler', val: realtime })).toThrow(
       expect.objectContaining({ code: 'QuotaExceeded' }) as Error,
@@ -93,6 +104,25 @@ describe.skipIf(whyNot !== undefined)(titled('a request', whyNot), () => {
     expect(readScheduling(pid).policy).toBe('other');
     expect(stations.grants.layers()).toEqual([]);
   });
+
+  it.each([
+    ['refuse', 'other'],
+    ['continue', 'batch'],
+  ] as const)(
+    'that cannot be recorded, with on_failure = "%s", leaves the policy %s',
+    async (onFailure, policy) => {
+      const { ask, pid, stations } = await start({ onFailure, auditFile: '/dev/full' });
+      const batch = { policy: 'batch', priority: undefined, nice: undefined, affinity: undefined } as const;
+      const request = () => ask({ tag: 'set-scheduler', val: batch });
+      for (let n = 0; n < 2; n++) {
+        if (onFailure === 'continue') expect(request().id).toBe(0);
+        else expect(request).toThrow(/the audit log can't be written \(ENOSPC.*nothing was changed/);
+        expect(readScheduling(pid).policy).toBe(policy);
+        expect(stations.grants.layers()).toHaveLength(onFailure === 'continue' ? 1 : 0);
+      }
+      expect(stations.audit.failing).toBe(true);
+    },
+  );
 
   it('to release takes back the threads too that were born in the group', async () => {
     const { ask, pid, scope, stations, peer } = await start();

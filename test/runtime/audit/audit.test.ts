@@ -1,4 +1,12 @@
-import { mkdtempSync, readFileSync, rmSync, truncateSync, writeFileSync } from 'node:fs';
+import {
+  mkdirSync,
+  mkdtempSync,
+  readFileSync,
+  rmdirSync,
+  rmSync,
+  truncateSync,
+  writeFileSync,
+} from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
@@ -90,6 +98,20 @@ describe('the audit log', () => {
     expect(result.complete).toBe(false);
     write(1, 1000);
     expect((await verifyAudit(auditFiles(file))).lastSeq).toBe(41);
+  });
+
+  it('pushes no file out where the next one cannot be made', async () => {
+    write(40, 4096);
+    const before = auditFiles(file).map((name) => readFileSync(name));
+    mkdirSync(`${file}.new`);
+    const log = AuditLog.open(options(1));
+    for (let n = 0; n < 5; n++) expect(() => log.append({ n })).toThrow(/EISDIR/);
+    expect(auditFiles(file).map((name) => readFileSync(name))).toEqual(before);
+    rmdirSync(`${file}.new`);
+    log.append({ n: 5 });
+    log.close();
+    const result = await verifyAudit(auditFiles(file));
+    expect(result).toMatchObject({ lastSeq: 41, faults: [] });
   });
 
   it('opens a log whose last line is longer than a read', async () => {

@@ -94,33 +94,64 @@ check('drain gives everything back, and grants nothing more', async () => {
   assert.equal((await client.refused('SetMemlock', { hardBytes: GIB })).code, 'Draining');
 });
 
-for (const onFailure of ['refuse', 'continue'] as const) {
-  check(`a full disk means a refusal, and no change (on_failure = "${onFailure}")`, async () => {
-    const directory = mkdtempSync('/run/deputy-small-');
-    execFileSync('mount', ['-t', 'tmpfs', '-o', 'size=1m', 'small', directory]);
-    after(() => void execFileSync('umount', ['-l', directory]));
-    const deputyd = await startDaemon({ directory });
+/** A file system of a mebibyte, in memory. */
+function smallDisk(): string {
+  const directory = mkdtempSync('/run/deputy-small-');
+  execFileSync('mount', ['-t', 'tmpfs', '-o', 'size=1m', 'small', directory]);
+  after(() => void execFileSync('umount', ['-l', directory]));
+  return directory;
+}
+
+function fill(directory: string): string {
+  const filler = join(directory, 'filler');
+  const { bavail, bsize } = statfsSync(directory);
+  writeFileSync(filler, Buffer.alloc(bavail * bsize));
+  return filler;
+}
+
+check('a full disk means a refusal, and no change', async () => {
+  const directory = smallDisk();
+  const deputyd = await startDaemon({ directory });
+  const client = await Client.start({ deputyd });
+  const before = readMemlockShown(client.pid);
+  const filler = fill(directory);
+  // What is left of the last page of each file takes a few records yet.
+  let refused: { error?: string; parameters: { message?: string } } | undefined;
+  for (let n = 0; n < 100 && refused?.error === undefined; n++) {
+    refused = await client.does('ask', 'io.deputy.Broker.SetScheduler', { version: 1, nice: n % 2 });
+  }
+  assert.match(`${refused?.error}`, /\.(AuditUnavailable|LedgerUnavailable)$/);
+  assert.match(`${refused?.parameters.message}`, /can't be written \(ENOSPC/);
+  const nice = readScheduling(client.pid).nice;
+  const { code } = await client.refused('SetMemlock', { hardBytes: GIB });
+  assert.match(code, /^(AuditUnavailable|LedgerUnavailable)$/);
+  assert.deepEqual(readMemlockShown(client.pid), before);
+  assert.equal(readScheduling(client.pid).nice, nice);
+  rmSync(filler);
+  await client.ask('SetMemlock', { hardBytes: GIB });
+  assert.deepEqual(readMemlockShown(client.pid)?.hard, bytes(BigInt(GIB)));
+  assert.deepEqual((await verifyAudit([deputyd.auditFile])).faults, []);
+});
+
+check(
+  'where it may go on without an audit, a full disk stops nothing, and what was not recorded is counted',
+  async () => {
+    const auditDirectory = smallDisk();
+    const deputyd = await startDaemon({ auditDirectory, onFailure: 'continue' });
     const client = await Client.start({ deputyd });
-    const before = readMemlockShown(client.pid);
-    const filler = join(directory, 'filler');
-    const { bavail, bsize } = statfsSync(directory);
-    writeFileSync(filler, Buffer.alloc(bavail * bsize));
-    // What is left of the last page of each file takes a few records yet.
+    const filler = fill(auditDirectory);
+    const failing = (): boolean =>
+      deputyd.log.some((line) => line.includes('granted without an audit record'));
     let granted = 0;
-    let refused: { error?: string; parameters: { message?: string } } | undefined;
-    for (; granted < 100 && refused?.error === undefined; granted++) {
-      refused = await client.does('ask', 'io.deputy.Broker.SetScheduler', { version: 1, nice: granted % 2 });
-    }
-    assert.match(`${refused?.error}`, /\.(AuditUnavailable|LedgerUnavailable)$/);
-    assert.match(`${refused?.parameters.message}`, /can't be written \(ENOSPC/);
-    const nice = readScheduling(client.pid).nice;
-    const { code } = await client.refused('SetMemlock', { hardBytes: GIB });
-    assert.match(code, /^(AuditUnavailable|LedgerUnavailable)$/);
-    assert.deepEqual(readMemlockShown(client.pid), before);
-    assert.equal(readScheduling(client.pid).nice, nice);
+    for (; granted < 100 && !failing(); granted++) await client.ask('SetScheduler', { nice: granted % 2 });
+    assert.ok(failing(), 'the disk was never full');
+    assert.equal(readScheduling(client.pid).nice, (granted - 1) % 2);
     rmSync(filler);
     await client.ask('SetMemlock', { hardBytes: GIB });
-    assert.deepEqual(readMemlockShown(client.pid)?.hard, bytes(BigInt(GIB)));
+    assert.equal(hard(client.pid), BigInt(GIB));
+    const records = deputyd.audit();
+    const lost = records.find(({ kind }) => kind === 'lost')?.['records'];
+    assert.equal(Number(lost) + records.filter(({ kind }) => kind === 'request').length, granted + 1);
     assert.deepEqual((await verifyAudit([deputyd.auditFile])).faults, []);
-  });
-}
+  },
+);

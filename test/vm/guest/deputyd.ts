@@ -47,6 +47,9 @@ export interface DeputydOptions {
   /** In the place of the usual. */
   readonly config?: string;
   readonly ceilings?: string;
+  /** Where the audit goes, and what is done without: `on_failure`. */
+  readonly auditDirectory?: string;
+  readonly onFailure?: 'refuse' | 'continue';
   /** A stopped or killed daemon's folder, to go on with its state. */
   readonly directory?: string;
 }
@@ -61,13 +64,13 @@ export class Deputyd {
   /** What it logged until now. */
   readonly log: string[] = [];
 
-  private constructor(directory: string, child: ChildProcess) {
+  private constructor(directory: string, auditDirectory: string, child: ChildProcess) {
     this.directory = directory;
     this.child = child;
     this.socket = join(directory, 'deputy.sock');
     this.adminSocket = join(directory, 'admin.sock');
     this.stateDirectory = join(directory, 'state');
-    this.auditFile = join(directory, 'audit.jsonl');
+    this.auditFile = join(auditDirectory, 'audit.jsonl');
   }
 
   static async start(options: DeputydOptions = {}): Promise<Deputyd> {
@@ -77,7 +80,7 @@ export class Deputyd {
     const child = spawn(process.execPath, [program, '--config', join(directory, 'deploy')], {
       stdio: ['ignore', 'pipe', 'pipe'],
     });
-    const deputyd = new Deputyd(directory, child);
+    const deputyd = new Deputyd(directory, options.auditDirectory ?? directory, child);
     await deputyd.#listening();
     return deputyd;
   }
@@ -118,7 +121,10 @@ export class Deputyd {
   }
 }
 
-function writeDeploy(directory: string, { config = CONFIG, ceilings = CEILINGS }: DeputydOptions): void {
+function writeDeploy(
+  directory: string,
+  { config = CONFIG, ceilings = CEILINGS, auditDirectory = directory, onFailure = 'refuse' }: DeputydOptions,
+): void {
   chmodSync(directory, 0o755);
   const deploy = join(directory, 'deploy');
   mkdirSync(join(deploy, 'plugins'), { recursive: true });
@@ -134,7 +140,7 @@ function writeDeploy(directory: string, { config = CONFIG, ceilings = CEILINGS }
     `version = 1
 listen = { socket = "${directory}/deputy.sock", admin_socket = "${directory}/admin.sock" }
 chain = { set_memlock = ["as-asked"], move_cgroup = ["as-asked"], set_scheduler = ["as-asked"] }
-audit = { file = "${directory}/audit.jsonl" }
+audit = { file = "${auditDirectory}/audit.jsonl", on_failure = "${onFailure}" }
 state = { directory = "${directory}/state" }
 ${config}`,
   );
