@@ -4,7 +4,6 @@ import { readMemlockShown } from '../../../host-api/kernel/proc.ts';
 import { bytes } from '../../../host-api/limit.ts';
 import { check } from '../guest/check.ts';
 import { Client } from '../guest/client.ts';
-import { Deputyd } from '../guest/deputyd.ts';
 
 const GIB = 2 ** 30;
 
@@ -18,11 +17,4 @@ check('raises what the client itself may not raise', async () => {
   assert.deepEqual(outcome.memlock[0]?.after, { soft: { bytes: GIB }, hard: { bytes: GIB } });
   assert.deepEqual(await client.does('memlock'), [GIB, GIB]);
   assert.deepEqual(readMemlockShown(client.pid), { soft: bytes(BigInt(GIB)), hard: bytes(BigInt(GIB)) });
-});
-
-check('starts, and ends on SIGTERM with code 0 and a record of both', async () => {
-  const deputyd = await Deputyd.start();
-  assert.equal(await deputyd.end('SIGTERM'), 0);
-  const events = deputyd.audit().map((record) => record['event'] ?? record['kind']);
-  assert.deepEqual(events, ['start', 'stop']);
 });

@@ -15,6 +15,8 @@ import { Deputyd } from '../guest/deputyd.ts';
 
 const GIB = 2 ** 30;
 
+type About = { readonly pid: number };
+
 const hard = (pid: number): bigint => {
   const limit = readMemlockShown(pid)?.hard;
   return limit?.tag === 'bytes' ? limit.val : -1n;
@@ -44,9 +46,8 @@ async function startDaemon(options: Parameters<typeof Deputyd.start>[0] = {}): P
 }
 
 check('a lease ends with its connection, and takes back what it was granted alone', async () => {
-  const deputyd = await startDaemon();
-  const leasing = await Client.start({ deputyd, cgroup: '/deputy-test/shared' });
-  const lasting = await Client.start({ deputyd, cgroup: '/deputy-test/shared' });
+  const leasing = await Client.start({ cgroup: '/deputy-test/shared' });
+  const lasting = await Client.start({ cgroup: '/deputy-test/shared' });
   const pid = await lasting.startSleeper();
   const before = hard(pid);
   await lasting.ask('SetMemlock', { target: { pid }, hardBytes: GIB });
@@ -62,37 +63,47 @@ check('a lease ends with its connection, and takes back what it was granted alon
   assert.equal(hard(pid), before);
 });
 
-check('a restart keeps what was granted for good, and takes back the leases', async () => {
-  const deputyd = await startDaemon();
-  const client = await Client.start({ deputyd });
-  const [kept, leased] = [await client.startSleeper(), await client.startSleeper()];
-  const before = hard(leased);
-  await client.ask('SetMemlock', { target: { pid: kept }, hardBytes: GIB });
-  await client.ask('SetMemlock', { target: { pid: leased }, hardBytes: GIB, lease: true });
-  await deputyd.end('SIGKILL');
-  assert.equal(hard(leased), BigInt(GIB));
-  const next = await startDaemon({ directory: deputyd.directory });
-  assert.equal(hard(leased), before);
-  assert.equal(hard(kept), BigInt(GIB));
-  const { grants } = await admin<{ grants: { memlock: { pid: number } }[] }>(next, 'Ledger');
-  assert.deepEqual(
-    grants.map(({ memlock }) => memlock.pid),
-    [kept],
-  );
-  assert.deepEqual((await verifyAudit([next.auditFile])).faults, []);
-});
+check(
+  'a restart keeps what was granted for good and takes back the leases; drain takes back all, and grants nothing more; SIGTERM ends it in order',
+  async () => {
+    const killed = await startDaemon();
+    const client = await Client.start({ deputyd: killed });
+    const [kept, leased] = [await client.startSleeper(), await client.startSleeper()];
+    const before = hard(leased);
+    await client.ask('SetMemlock', { target: { pid: kept }, hardBytes: GIB });
+    await client.ask('SetScheduler', { target: { pid: kept }, policy: 'rr', priority: 1 });
+    await client.ask('SetMemlock', { target: { pid: leased }, hardBytes: GIB, lease: true });
+    await killed.end('SIGKILL');
+    assert.equal(hard(leased), BigInt(GIB));
 
-check('drain gives everything back, and grants nothing more', async () => {
-  const deputyd = await startDaemon();
-  const client = await Client.start({ deputyd });
-  const before = hard(client.pid);
-  await client.ask('SetMemlock', { hardBytes: GIB });
-  await client.ask('SetScheduler', { policy: 'rr', priority: 1 });
-  await admin(deputyd, 'Drain');
-  assert.equal(hard(client.pid), before);
-  assert.equal(readScheduling(client.pid).policy, 'other');
-  assert.equal((await client.refused('SetMemlock', { hardBytes: GIB })).code, 'Draining');
-});
+    const deputyd = await startDaemon({ directory: killed.directory });
+    assert.equal(hard(leased), before);
+    assert.equal(hard(kept), BigInt(GIB));
+    assert.equal(readScheduling(kept).policy, 'rr');
+    const { grants } = await admin<{ grants: { memlock?: About; scheduling?: About }[] }>(deputyd, 'Ledger');
+    assert.deepEqual(
+      grants.map(({ memlock, scheduling }) => [memlock?.pid, scheduling?.pid]),
+      [
+        [kept, undefined],
+        [undefined, kept],
+      ],
+    );
+
+    await admin(deputyd, 'Drain');
+    assert.equal(hard(kept), before);
+    assert.equal(readScheduling(kept).policy, 'other');
+    await client.does('connect', deputyd.socket);
+    assert.equal((await client.refused('SetMemlock', { hardBytes: GIB })).code, 'Draining');
+
+    assert.equal(await deputyd.end('SIGTERM'), 0);
+    const kinds = deputyd.audit().map(({ kind }) => kind);
+    assert.deepEqual(
+      kinds.filter((kind) => kind === 'start' || kind === 'stop'),
+      ['start', 'start', 'stop'],
+    );
+    assert.deepEqual((await verifyAudit([deputyd.auditFile])).faults, []);
+  },
+);
 
 /** A file system of a mebibyte, in memory. */
 function smallDisk(): string {
