@@ -29,7 +29,8 @@ export class Starvation {
     const waited = Math.max(0, Math.min(totalMs - this.#lastTotalMs, 2 * this.#periodMs));
     this.#lastTotalMs = totalMs;
     if (this.#lastMs !== undefined) {
-      const pressure = this.#pressureMs + waited - RECOVERY * Math.max(0, awakeMs - waited);
+      // Where a wait of before is counted now, it is more than the time since: that takes back what was undone too much.
+      const pressure = this.#pressureMs + waited - RECOVERY * (awakeMs - waited);
       this.#pressureMs = Math.max(0, Math.min(pressure, this.#starvedMs));
       const { waitedMs, lastedMs } = this.#episode;
       this.#episode =
