@@ -50,7 +50,7 @@ export function capabilitiesOf({
       undefined,
       hasCapability('CAP_SYS_NICE')
         ? undefined
-        : 'CAP_SYS_NICE is missing: only affinity and lower priorities work',
+        : 'CAP_SYS_NICE is missing: threads of the daemon’s own user get other CPUs and lower priorities, and no others any',
     ),
   ];
 }

@@ -121,7 +121,7 @@ export function explainRequest(stations: Stations, caller: Caller, request: Requ
   }
 }
 
-/** What holds whatever a policy allows. Throws QuotaExceeded. */
+/** What holds whatever a policy allows. Throws QuotaExceeded or NotSupported. */
 function checkBounds(
   { guard, quota }: Stations,
   effects: readonly Effect[],

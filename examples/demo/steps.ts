@@ -101,7 +101,7 @@ export function planSteps(situation: Situation): Step[] {
       asked: `SetScheduler: batch, on CPU ${firstCpu(pid)}, for thread ${vcpus[1]}`,
       method: 'SetScheduler',
       parameters: { target: { onlyThreads: vcpus.slice(1) }, policy: 'batch', cpus: [firstCpu(pid)] },
-      ...unless(noScope),
+      ...unless(noScope ?? (sameUser ? undefined : missing('set-scheduler'))),
       reread: () => vcpus.slice(1).map((tid) => policyOf(pid, tid, 'batch priority 0')),
     },
     {

@@ -18,7 +18,10 @@ export type Starved = Extract<WorkerMessage, { tag: 'starved' }>;
 
 /** Told of realtime grants before they are made, asked whether there may be more. */
 export interface RealtimeGuard {
-  /** Asked before the effects, and again after them: they may be what starved the machine. Throws QuotaExceeded. */
+  /**
+   * Asked before the effects, and again after them: they may be what starved the machine. Throws QuotaExceeded, or
+   * NotSupported where nobody would watch.
+   */
   check(effects: readonly Effect[]): void;
   /** Must be called before any of the changes is made: a thread may starve the daemon the moment it is realtime. */
   expect(changes: readonly Change[]): void;
@@ -35,7 +38,7 @@ export function refusingGuard(reason: string): RealtimeGuard {
     ...UNGUARDED,
     check(effects) {
       if (effects.some(makesRealtime))
-        throw refusal(`there is no watchdog over realtime threads (${reason})`, undefined);
+        throw unwatched(`there is no watchdog over realtime threads (${reason})`);
     },
   };
 }
@@ -78,14 +81,15 @@ export class Canary implements RealtimeGuard {
   check(effects: readonly Effect[]): void {
     if (!effects.some(makesRealtime)) return;
     if (this.#dead !== undefined) {
-      throw refusal(`the watchdog over realtime threads has died (${this.#dead})`, undefined);
+      throw unwatched(`the watchdog over realtime threads has died (${this.#dead})`);
     }
     this.#noticeDemotions();
     const retryAfterMs = Math.ceil(this.#refuseUntilMs - performance.now());
     if (retryAfterMs > 0) {
-      throw refusal(
+      throw new DeputyError(
+        'QuotaExceeded',
         `realtime threads have starved this machine and were demoted; realtime is refused for ${retryAfterMs} ms`,
-        retryAfterMs,
+        { quota: 'starvation', retryAfterMs },
       );
     }
   }
@@ -179,6 +183,7 @@ function add(rows: Map<string, Row>, change: ChangeOf<'scheduler'>): void {
   if (!rows.has(key)) rows.set(key, change);
 }
 
-function refusal(message: string, retryAfterMs: number | undefined): DeputyError {
-  return new DeputyError('QuotaExceeded', message, { quota: 'starvation', retryAfterMs });
+/** Trying again does not help: it is for the operator to mend. */
+function unwatched(message: string): DeputyError {
+  return new DeputyError('NotSupported', message);
 }

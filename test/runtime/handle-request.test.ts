@@ -98,7 +98,7 @@ describe.skipIf(whyNot !== undefined)(titled('a request', whyNot), () => {
     const { ask, pid, stations } = await start({ guard });
     const realtime = { policy: 'fifo', priority: 1, nice: undefined, affinity: undefined } as const;
     expect(() => ask({ tag: 'set-scheduler', val: realtime })).toThrow(
-      expect.objectContaining({ code: 'QuotaExceeded' }) as Error,
+      expect.objectContaining({ code: 'NotSupported' }) as Error,
     );
     expect(seen).toEqual(['other', 'fifo']);
     expect(readScheduling(pid).policy).toBe('other');
