@@ -39,7 +39,8 @@ export class Starvation {
           : { waitedMs: waitedMs + waited, lastedMs: lastedMs + awakeMs };
     }
     this.#lastMs = nowMs;
-    return this.#pressureMs >= this.#starvedMs;
+    // The share alone can be reached early, by a wait that was counted late.
+    return this.#pressureMs >= this.#starvedMs && this.#episode.waitedMs >= this.#starvedMs;
   }
 
   /** Since there was any pressure: how long the canary waited, and how long that took. */

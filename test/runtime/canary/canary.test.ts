@@ -41,7 +41,8 @@ describe('starvation', () => {
     ['one that gets 30 %, for long', Array(51).fill(700), true],
     ['one that gets 34 %, for hours', Array(10_000).fill(660), false],
     // The kernel counts a wait when it ends, be it longer than a period.
-    ['waits that are counted late', [0, 2000, 0, 2000], true],
+    ['waits that are counted late', [0, 2000, 0, 2000, 0, 2000], true],
+    ['so, and shorter than is allowed', [0, 2000, 0, 2000, 900], false],
     ['a few long waits', [0, 2000, 0, 0, 0, 2000, 0, 0], false],
   ])('%s', (_what, waitedMs, starved) => {
     const starvation = new Starvation(5000, 1000);
