@@ -139,9 +139,10 @@ export function moveBorn(fs: CgroupFs, pid: number, group: string, origin: strin
       let result: PassResult = 'at-rest';
       for (const tid of listThreads(pid)) {
         const cgroup = readCgroup(tid, pid);
-        if (cgroup === group) moveIfAlive(fs, pid, tid, origin);
-        if (cgroup === group) result = 'changed';
-        else if (cgroup === undefined && result === 'at-rest') result = 'unsure';
+        if (cgroup === group) {
+          moveIfAlive(fs, pid, tid, origin);
+          result = 'changed';
+        } else if (cgroup === undefined && result === 'at-rest') result = 'unsure';
       }
       return result;
     });

@@ -42,8 +42,8 @@ export function revertBorn(
 ): { change: Change; message: string }[] {
   const groups = new Map<string, ChangeOf<'cgroup'>[]>();
   for (const change of changes) {
-    if (change.tag !== 'cgroup' || change.tid === undefined) continue;
-    const key = `${change.pid} ${change.after}`;
+    const key = threadGroupOf(change);
+    if (change.tag !== 'cgroup' || key === undefined) continue;
     groups.set(key, [...(groups.get(key) ?? []), change]);
   }
   const failed: { change: Change; message: string }[] = [];
@@ -51,7 +51,7 @@ export function revertBorn(
     const [first] = moved;
     // Where one was in the group before, its children are there by right. Where none lives, the pid may be another's.
     if (first === undefined || cgroupFs === undefined) continue;
-    if (moved.some(({ before, after }) => before === after) || !moved.some(isSameThread)) continue;
+    if (moved.some(({ before, after }) => before === after) || !moved.some(isAlive)) continue;
     try {
       moveBorn(cgroupFs, first.pid, first.after, first.before);
     } catch (error) {
@@ -63,15 +63,20 @@ export function revertBorn(
   return failed;
 }
 
-function isSameThread({ tid, pid, startTimeTicks }: ChangeOf<'cgroup'>): boolean {
-  return tid !== undefined && readStat(tid, pid)?.startTimeTicks === startTimeTicks;
+/** Names process and group of a thread that was moved; undefined for other changes. */
+export function threadGroupOf(change: Change): string | undefined {
+  return change.tag === 'cgroup' && change.tid !== undefined ? `${change.pid} ${change.after}` : undefined;
+}
+
+/** Whether the process or thread is still the one that was changed: its pid or tid may mean another by now. */
+export function isAlive(change: Change): boolean {
+  const tid = change.tag === 'memlock' ? undefined : change.tid;
+  const stat = tid === undefined ? readStat(change.pid) : readStat(tid, change.pid);
+  return stat?.startTimeTicks === change.startTimeTicks;
 }
 
 function revert(change: Change, context: EffectContext): Reverted {
-  const thread = change.tag === 'memlock' ? undefined : change.tid;
-  // The pid or tid may mean another by now: only the start time tells.
-  const stat = thread === undefined ? readStat(change.pid) : readStat(thread, change.pid);
-  if (stat?.startTimeTicks !== change.startTimeTicks) return { tag: 'gone' };
+  if (!isAlive(change)) return { tag: 'gone' };
   switch (change.tag) {
     case 'memlock':
       return withProcess(change, (process) => {
@@ -96,6 +101,7 @@ function revert(change: Change, context: EffectContext): Reverted {
       return { tag: 'restored' };
     }
     case 'cgroup': {
+      const thread = change.tid;
       const now = thread === undefined ? readCgroup(change.pid) : readCgroup(thread, change.pid);
       if (now === undefined) return { tag: 'gone' };
       if (now === change.before) return { tag: 'restored' };

@@ -4,8 +4,7 @@ import type { Change } from '../host-api/change.ts';
 import type { Facts } from '../host-api/contract.ts';
 import type { EffectContext } from '../host-api/effect.ts';
 import { DeputyError } from '../host-api/errors.ts';
-import { readStat } from '../host-api/kernel/proc.ts';
-import { type Reverted, revertBorn, revertChange } from '../host-api/revert.ts';
+import { isAlive, type Reverted, revertBorn, revertChange, threadGroupOf } from '../host-api/revert.ts';
 import type { Target } from '../host-api/target.ts';
 import { entersRealtime, type RealtimeGuard, type Starved, UNGUARDED } from './canary/canary.ts';
 import type { Journal } from './commit.ts';
@@ -162,11 +161,9 @@ export class Grants {
 
   /** Threads born in a group that nobody of their process is held in any more. */
   #takeBackBorn(reverted: readonly Change[], total: Tally): void {
-    const groupOf = (change: Change): string | undefined =>
-      change.tag === 'cgroup' && change.tid !== undefined ? `${change.pid} ${change.after}` : undefined;
-    if (!reverted.some(groupOf)) return;
-    const held = new Set(this.#ledger.layers().map(({ change }) => groupOf(change)));
-    const free = reverted.filter((change) => !held.has(groupOf(change)));
+    if (!reverted.some(threadGroupOf)) return;
+    const held = new Set(this.#ledger.layers().map(({ change }) => threadGroupOf(change)));
+    const free = reverted.filter((change) => !held.has(threadGroupOf(change)));
     total.failed.push(...revertBorn(free, this.#context));
   }
 }
@@ -187,12 +184,6 @@ function count(total: Tally, change: Change, outcome: Reverted): Reverted['tag']
   else if (outcome.tag === 'changed-by-another') total.changedByAnother++;
   else total[outcome.tag]++;
   return outcome.tag;
-}
-
-function isAlive(change: Change): boolean {
-  const tid = change.tag === 'memlock' ? undefined : change.tid;
-  const stat = tid === undefined ? readStat(change.pid) : readStat(tid, change.pid);
-  return stat?.startTimeTicks === change.startTimeTicks;
 }
 
 function isAbout(change: Change, { process, addressed }: Target): boolean {

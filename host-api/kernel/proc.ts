@@ -88,21 +88,16 @@ export function readStatus(id: number, threadOf?: number): ProcStatus | undefine
   return parseStatus(readPath(`${folder(id, threadOf)}/status`));
 }
 
-export interface ProcSchedstat {
-  /** Time on a CPU. */
-  readonly ranNs: bigint;
-  /** Time spent waiting for one. A wait that goes on is counted when it ends. */
-  readonly waitedNs: bigint;
-}
-
-/** Of one thread (Documentation/scheduler/sched-stats.rst). Undefined where it is gone, or the kernel keeps no count. */
-export function readSchedstat(tid: number, pid: number): ProcSchedstat | undefined {
+/**
+ * How long a thread has waited for a CPU in all; a wait that goes on is counted when it ends
+ * (Documentation/scheduler/sched-stats.rst). Undefined where it is gone, or the kernel keeps no count.
+ */
+export function readWaitedNs(tid: number, pid: number): bigint | undefined {
   const length = readPath(`${folder(tid, pid)}/schedstat`);
   if (length <= 0) return undefined;
-  const [ran, waited] = buffer.toString('latin1', 0, length).split(' ');
-  if (ran === undefined || waited === undefined)
-    throw new RangeError('a schedstat file of /proc has fewer than two fields');
-  return { ranNs: BigInt(ran), waitedNs: BigInt(waited) };
+  const [, waited] = buffer.toString('latin1', 0, length).split(' ');
+  if (waited === undefined) throw new RangeError('a schedstat file of /proc has fewer than two fields');
+  return BigInt(waited);
 }
 
 /** The calling thread's id, which Node does not tell: of a worker it is not the process's. */

@@ -7,7 +7,7 @@
 import { parentPort, workerData } from 'node:worker_threads';
 import type { SchedulingState } from '../../host-api/change.ts';
 import { waitForEvent } from '../../host-api/kernel/event.ts';
-import { readOwnThreadId, readSchedstat, readStat } from '../../host-api/kernel/proc.ts';
+import { readOwnThreadId, readStat, readWaitedNs } from '../../host-api/kernel/proc.ts';
 import { readAffinity, writeScheduling } from '../../host-api/kernel/sched.ts';
 import { type Demoted, demote, suspicion } from './demote.ts';
 import { type Row, Shared, WATCHDOG_PRIORITY } from './shared.ts';
@@ -53,7 +53,7 @@ else watch();
 function sing(): void {
   writeScheduling(SELF, NORMAL);
   const tid = readOwnThreadId();
-  if (readSchedstat(tid, process.pid) === undefined) {
+  if (readWaitedNs(tid, process.pid) === undefined) {
     throw new Error('the kernel does not count how long threads wait: /proc/PID/schedstat is missing');
   }
   shared.canaryTid = tid;
@@ -78,7 +78,7 @@ function watch(): void {
   while (!waitForEvent(stop, periodMs)) {
     const nowMs = performance.now();
     const tid = shared.canaryTid;
-    const waitedNs = readSchedstat(tid, process.pid)?.waitedNs;
+    const waitedNs = readWaitedNs(tid, process.pid);
     // It has not started yet, or has died, which the daemon sees.
     if (waitedNs === undefined) continue;
     const queued = readStat(tid, process.pid)?.state === 'R';
