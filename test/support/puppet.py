@@ -21,8 +21,7 @@ def begin(cgroup, uid):
         procs.write("0")
     if uid != 0:
         os.setgroups([])
-        os.setresgid(uid, uid, uid)
-        os.setresuid(uid, uid, uid)
+        become(uid, uid)
         # As after an exec, so that /proc/self belongs to the user again (proc(5)).
         libc.prctl(PR_SET_DUMPABLE, 1, 0, 0, 0)
 

@@ -55,7 +55,12 @@ function takeSpare(): Promise<Puppet> {
   return taken;
 }
 
-function startWrapped(cgroup: string, uid: number, wrapper: readonly string[]): Promise<Puppet> {
+async function startPuppet(cgroup: string, uid: number, wrapper: readonly string[]): Promise<Puppet> {
+  if (wrapper.length === 0) {
+    const puppet = await takeSpare();
+    await puppet.does('begin', cgroup, uid);
+    return puppet;
+  }
   const born = `echo 0 > /sys/fs/cgroup${cgroup}/cgroup.procs && exec "$@"`;
   const drop = uid === 0 ? [] : ['setpriv', `--reuid=${uid}`, `--regid=${uid}`, '--clear-groups'];
   return Puppet.start({ wrapper: ['sh', '-c', born, 'sh', ...wrapper, ...drop] });
@@ -80,9 +85,8 @@ export class Client {
     const { uid = UID, wrapper = [] } = options;
     const cgroup = makeCgroup(options.cgroup ?? `/deputy-test/client-${++number}`);
     const deputyd = options.deputyd ?? (await sharedDeputyd());
-    const puppet = wrapper.length === 0 ? await takeSpare() : await startWrapped(cgroup, uid, wrapper);
+    const puppet = await startPuppet(cgroup, uid, wrapper);
     after(() => puppet.kill());
-    if (wrapper.length === 0) await puppet.does('begin', cgroup, uid);
     await puppet.does('connect', deputyd.socket);
     return new Client(puppet, cgroup, await puppet.does<number>('host_pid'), deputyd);
   }
